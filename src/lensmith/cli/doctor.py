@@ -1,0 +1,29 @@
+"""``lensmith doctor``: what this machine has, and the one command that mends what is wrong."""
+
+from __future__ import annotations
+
+import typer
+
+from lensmith.cli import show
+
+NAME = "doctor"
+
+
+def command(as_json: show.Json = False) -> None:
+    """Backend, devices and versions; exits with 1 when something must be mended."""
+    from lensmith import runs
+
+    found = runs.examine()
+    console = show.console(as_json)
+    for name, value in found.facts.items():
+        console.print(f"{name:10} {value if isinstance(value, str) else ', '.join(map(str, value))}", markup=False)
+    for name, version in found.versions.items():
+        console.print(f"{name:26} {version}", markup=False)
+    for trouble in found.troubles:
+        console.print(f"\n[bold]{trouble.message}[/]\n  {trouble.command}")
+    if not found.troubles:
+        console.print("\nAll is well.")
+    if as_json:
+        show.document(found.to_dict())
+    if found.troubles:
+        raise typer.Exit(1)

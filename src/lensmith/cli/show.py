@@ -1,0 +1,48 @@
+"""What the verbs share in showing: where text goes, and how a document is printed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on one line.")]
+
+
+def console(as_json: bool) -> Console:
+    """Where a verb speaks to a person: standard output, or standard error when that belongs to the document."""
+    from rich.console import Console
+
+    return Console(stderr=as_json, highlight=False, soft_wrap=True)
+
+
+def progress_console() -> Console:
+    """Where progress is shown: standard error, always. Warnings of the rooms below come out here too."""
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    shown = Console(stderr=True, highlight=False)
+    handler = RichHandler(console=shown, show_time=False, show_path=False, show_level=False)
+    logging.getLogger("lensmith").addHandler(handler)
+    return shown
+
+
+def document(values: Any) -> None:
+    """Print a document for a machine."""
+    print(json.dumps(values, ensure_ascii=False, default=str))
+
+
+def size(path: Path) -> str:
+    """A file's size for a person."""
+    count = path.stat().st_size
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"

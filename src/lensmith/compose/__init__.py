@@ -1,0 +1,41 @@
+"""Compose: records of parts → an ordinary ``keras.Model``.
+
+>>> from dataclasses import replace
+>>> from lensmith import compose
+>>> resnet = compose.zoo.get("resnet18-v2")
+>>> small = replace(resnet, input=(32, 32, 3), stem=compose.ConvStem(64, kernel=3, stride=1),
+...                 tasks={"species": compose.Classify(5), "quality": compose.Regress()})
+>>> sorted(small.build().output)
+['quality', 'species']
+"""
+
+from lensmith.compose import zoo
+from lensmith.compose.blocks import Basic, Bottleneck, Conv
+from lensmith.compose.outline import Part, outline
+from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Pool
+from lensmith.compose.recipe import Recipe
+from lensmith.compose.tasks import Binary, Classify, MultiLabel, Regress
+from lensmith.compose.views import embedding, logits, tap_names
+
+__all__ = [
+    "Basic",
+    "Binary",
+    "Bottleneck",
+    "Classify",
+    "Conv",
+    "ConvStem",
+    "Dense",
+    "Flatten",
+    "Group",
+    "Groups",
+    "MultiLabel",
+    "Part",
+    "Pool",
+    "Recipe",
+    "Regress",
+    "embedding",
+    "logits",
+    "outline",
+    "tap_names",
+    "zoo",
+]

@@ -1,0 +1,155 @@
+"""The recipe: one record from which the model, the YAML, the counts and the diagram come."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from lensmith import check
+from lensmith.backend import keras
+from lensmith.compose import written
+from lensmith.compose.layers import Maker
+from lensmith.compose.parts import Learner, Stem
+from lensmith.compose.tasks import Task, build_head
+
+_TASK_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A model as data: stem → learner → tasks.
+
+    Change it with ``dataclasses.replace``; make a model of it with :meth:`build`.
+
+    Args:
+        input: ``(height, width, channels)`` of the images, or ``(columns,)`` of the rows.
+        stem: takes the input in; None passes it on as it is.
+        learner: the groups of blocks, or dense layers; None leaves the stem's output to the tasks.
+        tasks: the heads, by name; names are letters, digits and underscores.
+
+    >>> from lensmith.compose import Dense, Regress
+    >>> recipe = Recipe(input=(13,), stem=None, learner=Dense((10, 10)), tasks={"price": Regress()})
+    >>> recipe.build(seed=0).count_params()
+    261
+    """
+
+    input: tuple[int, ...]
+    stem: Stem | None
+    learner: Learner | None
+    tasks: Mapping[str, Task] = field(hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "input", _check_input(self.input))
+        _check_part("stem", self.stem, written.STEMS)
+        _check_part("learner", self.learner, written.LEARNERS)
+        object.__setattr__(self, "tasks", MappingProxyType(_check_tasks(self.tasks)))
+
+    def build(self, seed: int | None = None) -> Any:
+        """An ordinary ``keras.Model``, its layers named by part, its output the probabilities of each task.
+
+        One task gives a tensor of shape ``(batch, units)``, several a dictionary of them by task.
+
+        Args:
+            seed: of the initial weights and of dropout; None draws one from Python's global generator.
+
+        Raises:
+            SettingError: the parts do not fit each other or the input.
+        """
+        return _assemble(self, Maker(seed))
+
+    def count(self) -> tuple[int, int]:
+        """All parameters and the trainable ones, without spending time or memory on initial weights."""
+        model = _assemble(self, Maker(seed=0, empty=True))
+        return _size(model.weights), _size(model.trainable_weights)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, numbers and names, every default written out."""
+        return {
+            "input": list(self.input),
+            "stem": written.to_plain(self.stem),
+            "learner": written.to_plain(self.learner),
+            "tasks": {name: written.to_plain(task) for name, task in self.tasks.items()},
+        }
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Recipe:
+        """The recipe that :meth:`to_dict` wrote; what is left out takes its default.
+
+        Raises:
+            SettingError: a part or a setting is unknown, missing or of the wrong kind; the nearest name is suggested.
+        """
+        plain = written.check_keys("recipe", values, ("input", "tasks"), ("stem", "learner"))
+        tasks = plain["tasks"]
+        if not isinstance(tasks, Mapping):
+            raise check.SettingError(check.sentence("tasks", "a task for each name", repr(tasks)))
+        return Recipe(
+            input=plain["input"],
+            stem=written.from_plain("stem", plain.get("stem"), written.STEMS),
+            learner=written.from_plain("learner", plain.get("learner"), written.LEARNERS),
+            tasks={name: written.from_plain(f"tasks.{name}", task, written.TASKS) for name, task in tasks.items()},
+        )
+
+    def to_yaml(self) -> str:
+        return written.to_yaml(self.to_dict())
+
+    @staticmethod
+    def from_yaml(text: str) -> Recipe:
+        return Recipe.from_dict(written.from_yaml(text))
+
+
+def _check_input(shape: Any) -> tuple[int, ...]:
+    sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
+    if len(sizes) not in (1, 3):
+        expected = "(height, width, channels) of images or (columns,) of rows"
+        raise check.SettingError(check.sentence("input", expected, repr(shape)))
+    return tuple(check.positive("input", size) for size in sizes)
+
+
+def _check_part(place: str, part: Any, kinds: Mapping[str, type]) -> None:
+    if part is not None and not isinstance(part, tuple(kinds.values())):
+        expected = f"{', '.join(kind.__name__ for kind in kinds.values())} or None"
+        raise check.SettingError(check.sentence(place, expected, repr(part)))
+
+
+def _check_tasks(tasks: Mapping[str, Task]) -> dict[str, Task]:
+    if not tasks:
+        raise check.SettingError("tasks: expected at least one; got none. For example {'label': Classify(10)}")
+    for name, task in tasks.items():
+        if not isinstance(name, str) or not _TASK_NAME.fullmatch(name):
+            expected = "a name of letters, digits and underscores"
+            raise check.SettingError(check.sentence("tasks", expected, repr(name)))
+        if task is None:
+            raise check.SettingError(check.sentence(f"tasks.{name}", f"one of {', '.join(written.TASKS)}", "nothing"))
+        _check_part(f"tasks.{name}", task, written.TASKS)
+    return dict(tasks)
+
+
+def _assemble(recipe: Recipe, make: Maker) -> Any:
+    source = keras.Input(recipe.input, name="image" if len(recipe.input) == 3 else "row")
+    x = _build_part("stem", recipe.stem, source, make)
+    x = _build_part("learner", recipe.learner, x, make)
+    outputs = {name: build_head(task, x, make, name) for name, task in recipe.tasks.items()}
+    return keras.Model(source, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="lensmith")
+
+
+def _build_part(place: str, part: Stem | Learner | None, x: Any, make: Maker) -> Any:
+    if part is None:
+        return x
+    try:
+        return part.build(x, make)
+    except check.SettingError:
+        raise
+    except ValueError as error:
+        # Keras refuses shapes with several lines of stack and advice; the first sentence says what is wrong.
+        reason = str(error).strip().splitlines()[0]
+        expected = f"parts that fit an input of {tuple(x.shape[1:])}"
+        remedy = "Make the input larger, or use fewer strides and pools"
+        raise check.SettingError(check.sentence(place, expected, reason, remedy)) from error
+
+
+def _size(weights: list[Any]) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)

@@ -1,0 +1,113 @@
+"""Parts as plain mappings and back, so that a recipe can be a YAML file.
+
+A part is written as a mapping with its name under ``part`` and its settings beside it; a part with no
+settings may be its bare name: ``{part: conv, kernel: 5}``, ``flatten``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+import yaml
+
+from lensmith import check
+from lensmith.compose.blocks import Basic, Bottleneck, Conv
+from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Pool
+from lensmith.compose.tasks import Binary, Classify, MultiLabel, Regress
+
+STEMS = {"conv-stem": ConvStem, "flatten": Flatten}
+LEARNERS = {"groups": Groups, "dense": Dense}
+BLOCKS = {"conv": Conv, "basic": Basic, "bottleneck": Bottleneck}
+TASKS = {"classify": Classify, "binary": Binary, "multi-label": MultiLabel, "regress": Regress}
+
+Kinds = Mapping[str, type]
+# Which parts may stand inside which: (part, field) -> what is allowed there.
+_INSIDE: dict[tuple[type, str], Kinds] = {
+    (Groups, "groups"): {"group": Group},
+    (Group, "block"): BLOCKS,
+    (Group, "pool"): {"pool": Pool},
+}
+_NAMES = {
+    kind: name
+    for table in (STEMS, LEARNERS, BLOCKS, TASKS, {"group": Group, "pool": Pool})
+    for name, kind in table.items()
+}
+
+
+def to_plain(part: Any) -> Any:
+    """A part as a mapping, every default written out; tuples become lists, all else stays."""
+    if isinstance(part, tuple):
+        return [to_plain(item) for item in part]
+    if type(part) not in _NAMES:
+        return part
+    return {"part": _NAMES[type(part)], **{item.name: to_plain(getattr(part, item.name)) for item in fields(part)}}
+
+
+def from_plain(place: str, value: Any, kinds: Kinds) -> Any:
+    """The part that ``value`` describes, one of ``kinds``; None and plain numbers pass through.
+
+    Raises:
+        SettingError: names the place, such as ``learner.groups[1].block``.
+    """
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, str):
+        value = {"part": value}
+    if not isinstance(value, Mapping):
+        raise check.SettingError(check.sentence(place, f"one of {', '.join(kinds)}", repr(value)))
+    name = value.get("part", next(iter(kinds)) if len(kinds) == 1 else None)
+    kind = kinds[check.one_of(f"{place}.part", name, kinds)]
+    settings = check_keys(place, {key: item for key, item in value.items() if key != "part"}, *_keys(kind))
+    made = {key: _setting(f"{place}.{key}", kind, key, item) for key, item in settings.items()}
+    return _make(place, kind, made)
+
+
+def _keys(kind: type) -> tuple[list[str], list[str]]:
+    settings: tuple[Field[Any], ...] = fields(kind)
+    required = [item.name for item in settings if item.default is MISSING and item.default_factory is MISSING]
+    return required, [item.name for item in settings if item.name not in required]
+
+
+def _setting(place: str, kind: type, key: str, value: Any) -> Any:
+    inside = _INSIDE.get((kind, key))
+    if isinstance(value, list | tuple):
+        if inside is None:
+            return tuple(value)
+        return tuple(from_plain(f"{place}[{i}]", item, inside) for i, item in enumerate(value))
+    return from_plain(place, value, inside) if inside else value
+
+
+def _make(place: str, kind: type, settings: Mapping[str, Any]) -> Any:
+    try:
+        return kind(*settings.get("groups", ())) if kind is Groups else kind(**settings)
+    except check.SettingError as error:
+        raise check.SettingError(f"{place}: {error}") from None
+    except TypeError:
+        raise check.SettingError(check.sentence(place, "settings of the right kind", repr(dict(settings)))) from None
+
+
+def check_keys(place: str, values: Any, required: Iterable[str], optional: Iterable[str]) -> dict[str, Any]:
+    """``values`` as a dictionary, if it has all required keys and no unknown ones."""
+    if not isinstance(values, Mapping):
+        raise check.SettingError(check.sentence(place, "settings by name", repr(values)))
+    required, known = list(required), [*required, *optional]
+    for key in values:
+        check.one_of(f"{place}.{key}", key, known)
+    for key in required:
+        if key not in values:
+            raise check.SettingError(f"{place}.{key}: missing; it has no default")
+    return dict(values)
+
+
+def to_yaml(values: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(values), sort_keys=False, default_flow_style=None, width=110)
+
+
+def from_yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        raise check.SettingError(f"recipe, line {line}: not YAML: {getattr(error, 'problem', error)}") from None

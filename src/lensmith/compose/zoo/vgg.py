@@ -1,0 +1,29 @@
+"""VGG (Simonyan & Zisserman 2015, Table 1, configurations D and E): 3×3 convolutions, then a pool, five times.
+
+Parameters are counted with biases, as in the paper and in Keras.
+"""
+
+from __future__ import annotations
+
+from lensmith.compose.blocks import Conv
+from lensmith.compose.parts import Group, Groups
+from lensmith.compose.recipe import Recipe
+from lensmith.compose.tasks import Classify
+
+
+def vgg(blocks: tuple[int, ...]) -> Recipe:
+    """VGG with this many convolutions in each of its five groups."""
+    return Recipe(
+        input=(224, 224, 3),
+        stem=None,
+        learner=Groups(
+            *(
+                Group(Conv(), filters=filters, blocks=count, pool=2)
+                for filters, count in zip((64, 128, 256, 512, 512), blocks, strict=True)
+            )
+        ),
+        tasks={"label": Classify(1000, pool="flatten", hidden=(4096, 4096))},
+    )
+
+
+VGG = {"vgg16": vgg((2, 2, 3, 3, 3)), "vgg19": vgg((2, 2, 4, 4, 4))}

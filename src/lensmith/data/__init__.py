@@ -1,0 +1,34 @@
+"""Data: files, arrays and tables → records → an audit, a split, batches."""
+
+from __future__ import annotations
+
+from lensmith.data.arrays import from_arrays, from_rows
+from lensmith.data.findings import Finding
+from lensmith.data.folders import read_folder
+from lensmith.data.images import decode
+from lensmith.data.inspection import Audit, audit
+from lensmith.data.parts import split
+from lensmith.data.pipeline import Batches, batches
+from lensmith.data.preprocess import Preprocessing, preprocessing
+from lensmith.data.resampling import resize, resize_matrix
+from lensmith.data.samples import bundled
+from lensmith.data.sources import read
+
+__all__ = [
+    "Audit",
+    "Batches",
+    "Finding",
+    "Preprocessing",
+    "audit",
+    "batches",
+    "bundled",
+    "decode",
+    "from_arrays",
+    "from_rows",
+    "preprocessing",
+    "read",
+    "read_folder",
+    "resize",
+    "resize_matrix",
+    "split",
+]

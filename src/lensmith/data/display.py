@@ -1,0 +1,72 @@
+"""The audit as a person reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from lensmith.data.inspection import Audit
+
+_STYLES = {"severe": "bold red", "warning": "yellow", "info": "dim"}
+_LISTED = 5  # files of a finding
+_CLASSES = 30  # rows of a table of classes
+
+
+def print_audit(audit: Audit, console: Console) -> None:
+    """Print what there is, a table of classes for each task, and the findings."""
+    console.print(summary(audit), highlight=False, markup=False)
+    for task in audit.counts:
+        console.print(class_table(audit, task))
+    for finding in audit.findings:
+        line = f"{finding.severity}: {finding.message}. {finding.remedy}".rstrip()
+        console.print(line, style=_STYLES[finding.severity], highlight=False, markup=False)
+        for source in finding.files[:_LISTED]:
+            console.print(f"    {source}{_reason(audit, source)}", highlight=False, markup=False)
+        if len(finding.files) > _LISTED:
+            console.print(f"    and {len(finding.files) - _LISTED} more")
+    if not audit.findings:
+        console.print("Nothing wrong was found.")
+
+
+def summary(audit: Audit) -> str:
+    """One line: how many examples, in which parts, of what size.
+
+    Example:
+        >>> from lensmith import data
+        >>> summary(data.audit(data.bundled("digits")))
+        'digits: 1,797 images, 8 x 8 pixels, gray'
+    """
+    text = f"{audit.records.name}: {len(audit.records):,} {audit.kind}"
+    if set(audit.parts) != {"all"}:
+        text += f" ({', '.join(f'{name} {count:,}' for name, count in audit.parts.items())})"
+    if audit.heights is None or audit.widths is None:
+        return text
+    low, median, high = ((round(h), round(w)) for h, w in zip(audit.heights, audit.widths, strict=True))
+    size = f"{median[0]} x {median[1]} pixels"
+    if low != high:
+        size = f"heights {low[0]} to {high[0]}, widths {low[1]} to {high[1]}, the median {size}"
+    colours = {1: "gray", 3: "colour"}
+    return f"{text}, {size}, {' and '.join(colours[count] for count in audit.channel_counts or ())}"
+
+
+def class_table(audit: Audit, task: str) -> Table:
+    """Examples by class, one column a part."""
+    by_part = audit.counts[task]
+    table = Table(title=escape(task), title_justify="left")
+    table.add_column("class")
+    for part in by_part:
+        table.add_column("examples" if part == "all" else part, justify="right")
+    names = audit.records.labels[task].names
+    for name in names[:_CLASSES]:
+        table.add_row(escape(name), *(f"{by_class[name]:,}" for by_class in by_part.values()))
+    if len(names) > _CLASSES:
+        table.add_row(f"and {len(names) - _CLASSES} more")
+    return table
+
+
+def _reason(audit: Audit, source: str) -> str:
+    return next((f": {one.reason}" for one in audit.records.set_aside if one.source == source), "")

@@ -1,0 +1,126 @@
+"""The rules of the audit: each looks for one thing and says what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from lensmith.data.images import Facts
+from lensmith.records import PARTS, Problem, Records
+
+Severity = Literal["severe", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "info")
+Counts = dict[str, dict[str, dict[str, int]]]  # by task, part, class
+
+_IMBALANCE = 10  # times as many examples in the largest class as in the smallest
+_UNREADABLE = 0.1  # of all files: more, and something went wrong with the whole collection
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about the data that deserves attention.
+
+    Args:
+        kind: ``unreadable``, ``skipped``, ``label``, ``few``, ``imbalance``, ``orientation`` or ``mode``.
+        severity: ``severe`` (training makes no sense so), ``warning`` or ``info``.
+        message: one line for a person.
+        remedy: what to do about it; empty where nothing need be done.
+        files: the sources it is about.
+    """
+
+    kind: str
+    severity: Severity
+    message: str
+    remedy: str = ""
+    files: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "files": list(self.files)}
+
+
+def unreadable(records: Records, problems: Sequence[Problem]) -> Iterator[Finding]:
+    """Images that cannot be decoded."""
+    if problems:
+        many = len(problems) > _UNREADABLE * len(records)
+        yield Finding(
+            kind="unreadable",
+            severity="severe" if many else "warning",
+            message=f"{len(problems)} of {len(records)} images cannot be read and were set aside",
+            remedy="Replace or delete the listed files",
+            files=tuple(problem.source for problem in problems),
+        )
+
+
+def skipped(records: Records) -> Iterator[Finding]:
+    """What the reader listed instead of using."""
+    if records.set_aside:
+        files = tuple(problem.source for problem in records.set_aside)
+        yield Finding(
+            kind="skipped",
+            severity="info",
+            message=f"{len(files)} entries are not images of a class, and are not used",
+            remedy="See each one's reason in the list of what was set aside",
+            files=files,
+        )
+
+
+def missing_classes(counts: Counts) -> Iterator[Finding]:
+    """Classes that one part of the source has and another lacks."""
+    for task, by_part in counts.items():
+        for part, by_class in by_part.items():
+            absent = [name for name, count in by_class.items() if not count]
+            if absent and part in PARTS:
+                lost = "the model cannot learn them" if part == "train" else "nothing can be said about them"
+                yield Finding(
+                    kind="label",
+                    severity="severe" if part == "train" else "warning",
+                    message=f"{task}: the {part} part has no example of {', '.join(absent)}: {lost}",
+                    remedy=f"Add examples of these classes to the {part} part, or leave the classes out",
+                )
+
+
+def few(counts: Counts) -> Iterator[Finding]:
+    """Classes with too few examples to stand in every part of a split."""
+    for task, by_part in counts.items():
+        remedy = "Add examples of these classes, or leave them out"
+        short = [f"{name} ({count})" for name, count in by_part.get("all", {}).items() if count < 3]
+        if short:
+            message = f"{task}: fewer than 3 examples of {', '.join(short)}, too few for three parts"
+            yield Finding("few", "severe", message, remedy)
+        single = [name for name, count in by_part.get("train", {}).items() if count == 1]
+        if single:
+            message = f"{task}: one training example only of {', '.join(single)}"
+            yield Finding("few", "warning", message, remedy)
+
+
+def imbalance(counts: Counts) -> Iterator[Finding]:
+    """One class far more frequent than another."""
+    for task, by_part in counts.items():
+        part = "train" if "train" in by_part else next(iter(by_part))
+        present = {name: count for name, count in by_part[part].items() if count}
+        if present and max(present.values()) > _IMBALANCE * min(present.values()):
+            most, least = max(present, key=present.__getitem__), min(present, key=present.__getitem__)
+            yield Finding(
+                kind="imbalance",
+                severity="warning",
+                message=f"{task}: {present[most]} examples of {most} but {present[least]} of {least}",
+                remedy="Add examples of the rare classes, and judge by the per-class figures, not by accuracy",
+            )
+
+
+def turned_and_mixed(records: Records, facts: Sequence[Facts]) -> Iterator[Finding]:
+    """Images that had to be turned or converted; nothing is lost by either."""
+    pairs = list(zip(records, facts, strict=False))
+    turned = tuple(record.source for record, fact in pairs if fact.orientation != 1)
+    if turned:
+        message = f"{len(turned)} images lie on their side or are mirrored by their EXIF block; they are turned upright"
+        yield Finding("orientation", "info", message, files=turned)
+    gray = tuple(record.source for record, fact in pairs if fact.channels == 1)
+    if 0 < len(gray) < len(facts):
+        message = f"{len(gray)} gray images among {len(facts) - len(gray)} in colour; all are read as colour"
+        yield Finding("mode", "info", message, files=gray)
+    deep = tuple(record.source for record, fact in pairs if fact.bits > 8)
+    if deep:
+        message = f"{len(deep)} images of more than 8 bits a channel; they are scaled to 0..255"
+        yield Finding("mode", "info", message, files=deep)

@@ -1,0 +1,44 @@
+"""The real data that scikit-learn carries: nothing is downloaded."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lensmith import check
+from lensmith.data.arrays import from_arrays, from_rows
+from lensmith.records import Records
+
+NAMES = ("breast-cancer", "diabetes", "digits", "linnerud", "wine")
+
+
+def bundled(name: str) -> Records:
+    """Read one of the data sets that are installed with scikit-learn.
+
+    =============  ========  =====================================================  =====================
+    name           examples  each is                                                target, task ``label``
+    =============  ========  =====================================================  =====================
+    digits         1,797     a handwritten digit, 8×8 gray, 0..16 stretched to 255  10 classes
+    breast-cancer  569       30 measures of cell nuclei                             2 classes
+    wine           178       13 measures of a wine                                  3 classes
+    diabetes       442       10 measures of a patient                               progress, one number
+    linnerud       20        3 exercises done                                       3 numbers of the body
+    =============  ========  =====================================================  =====================
+
+    Raises:
+        SettingError: no such data set; names the nearest.
+
+    Example:
+        >>> digits = bundled("digits")
+        >>> len(digits), digits[17].source, digits[17].image.shape
+        (1797, 'digits:17', (8, 8, 1))
+    """
+    check.one_of("bundled data", name, NAMES)
+    from sklearn import datasets  # here, for importing it takes a second
+
+    if name == "digits":
+        digits = datasets.load_digits()
+        images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+        return from_arrays(images, digits.target, [str(digit) for digit in digits.target_names], name=name)
+    table = getattr(datasets, f"load_{name.replace('-', '_')}")()
+    names = ["progression"] if name == "diabetes" else [str(label) for label in table.target_names]
+    return from_rows(table.data, table.target, names, name=name)

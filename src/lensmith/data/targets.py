@@ -1,0 +1,147 @@
+"""Targets between the forms people have and the forms a model takes: arrays → records → batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lensmith import check
+from lensmith.records import Labels, Records, Target
+
+
+def from_array(
+    task: str, values: Sequence[object] | np.ndarray, names: Sequence[str] | None, sources: Sequence[str]
+) -> tuple[Labels, list[Target]]:
+    """Read one task's targets from an array; its dtype and shape say what they are.
+
+    ====================  ==========  =======================================================
+    array                 kind        names, where none are given
+    ====================  ==========  =======================================================
+    whole numbers (n,)    class       "0", "1", … up to the largest
+    text (n,)             class       the different texts, sorted
+    true/false (n,)       class       "false", "true"
+    true/false (n, k)     classes     "0", "1", … k − 1
+    decimals (n[, k])     number      the task's own name, or with k > 1 "0", "1", … k − 1
+    ====================  ==========  =======================================================
+
+    Args:
+        task: the name of the task, for messages.
+        values: one target for each source.
+        names: of the classes, or of the numbers.
+        sources: where each example came from, for messages.
+
+    Returns:
+        The meaning of the targets, and the targets.
+
+    Raises:
+        DataError: a count, a label or a number is wrong; the line names the record.
+    """
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim not in (1, 2) or len(array) != len(sources):
+        raise check.DataError(check.sentence(task, f"one target an example ({len(sources)})", f"shape {array.shape}"))
+    if array.dtype.kind in "OUST" and array.ndim == 1:
+        return _texts(task, array, names, sources)
+    if array.dtype.kind == "b" and array.ndim == 2:
+        labels = Labels("classes", _names(task, names, array.shape[1], None))
+        return labels, [tuple(int(i) for i in np.flatnonzero(row)) for row in array]
+    if array.dtype.kind in "iub" and array.ndim == 1:
+        return _indices(task, array, names, sources)
+    if array.dtype.kind == "f":
+        return _numbers(task, array, names, sources)
+    expected = "whole numbers or text (n,), true/false (n, k), or decimals (n,) or (n, k)"
+    raise check.DataError(check.sentence(f"targets of {task!r}", expected, f"{array.dtype} {array.shape}"))
+
+
+def _texts(
+    task: str, array: np.ndarray, names: Sequence[str] | None, sources: Sequence[str]
+) -> tuple[Labels, list[Target]]:
+    texts = [str(value) for value in array]
+    labels = Labels("class", tuple(names) if names is not None else tuple(sorted(set(texts))))
+    places = {name: index for index, name in enumerate(labels.names)}
+    for text, source in zip(texts, sources, strict=True):
+        if text not in places:
+            remedy = check.nearest(text, labels.names)
+            raise check.DataError(check.sentence(f"{source}: {task}", f"one of {', '.join(names or ())}", text, remedy))
+    return labels, [places[text] for text in texts]
+
+
+def _indices(
+    task: str, array: np.ndarray, names: Sequence[str] | None, sources: Sequence[str]
+) -> tuple[Labels, list[Target]]:
+    if array.dtype.kind == "b":
+        names = names or ("false", "true")
+    if names is None:
+        names = [str(index) for index in range(int(array.max(initial=-1)) + 1)]
+    targets: list[Target] = [int(value) for value in array]
+    labels = Labels("class", tuple(names))
+    for target, source in zip(targets, sources, strict=True):
+        check_target(target, task, labels, source)
+    return labels, targets
+
+
+def _numbers(
+    task: str, array: np.ndarray, names: Sequence[str] | None, sources: Sequence[str]
+) -> tuple[Labels, list[Target]]:
+    rows = array.reshape(len(array), -1)
+    labels = Labels("number", _names(task, names, rows.shape[1], (task,) if rows.shape[1] == 1 else None))
+    targets: list[Target] = [tuple(float(value) for value in row) for row in rows]
+    for target, source in zip(targets, sources, strict=True):
+        check_target(target, task, labels, source)
+    return labels, targets
+
+
+def _names(task: str, names: Sequence[str] | None, count: int, default: tuple[str, ...] | None) -> tuple[str, ...]:
+    if names is None:
+        return default or tuple(str(index) for index in range(count))
+    if len(names) != count:
+        raise check.DataError(check.sentence(f"names of {task!r}", f"{count}, one a column", f"{len(names)}"))
+    return tuple(names)
+
+
+def check_target(target: Target, task: str, labels: Labels, source: str) -> None:
+    """Refuse a class outside the names, or numbers that are missing, too many or not finite.
+
+    Raises:
+        DataError: names the record and the task.
+    """
+    if labels.kind == "number":
+        values = np.asarray(target, np.float64)
+        if values.shape != (len(labels.names),) or not np.isfinite(values).all():
+            expected = f"{len(labels.names)} finite number(s)"
+            raise check.DataError(check.sentence(f"{source}: {task}", expected, str(target)))
+        return
+    chosen = (target,) if labels.kind == "class" else target
+    last = len(labels.names) - 1
+    for index in chosen if isinstance(chosen, tuple) else (chosen,):
+        if isinstance(index, bool) or not isinstance(index, (int, np.integer)) or not 0 <= index <= last:
+            raise check.DataError(check.sentence(f"{source}: {task}", f"a class index from 0 to {last}", f"{index!r}"))
+
+
+def to_array(records: Records, task: str) -> np.ndarray:
+    """All targets of one task as a model takes them.
+
+    Returns:
+        ``class``: int32 ``(n,)``; ``classes``: float32 ``(n, k)`` of 0 and 1; ``number``: float32 ``(n, k)``.
+
+    Raises:
+        DataError: a record lacks the task, or its target is wrong; the line names the record.
+        SettingError: no such task, or one of a kind that batches do not hold.
+    """
+    labels = records.labels[check.one_of("task", task, records.labels)]
+    check.one_of(f"kind of task {task!r}", labels.kind, ("class", "classes", "number"))
+    for record in records:
+        if task not in record.targets:
+            raise check.DataError(f"{record.source}: has no target for the task {task!r}")
+        check_target(record.targets[task], task, labels, record.source)
+    targets = [record.targets[task] for record in records]
+    if labels.kind == "class":
+        return np.asarray(targets, np.int32)
+    if labels.kind == "number":
+        return np.asarray(targets, np.float32).reshape(len(targets), len(labels.names))
+    hot = np.zeros((len(targets), len(labels.names)), np.float32)
+    for row, chosen in zip(hot, targets, strict=True):
+        row[list(chosen)] = 1  # type: ignore[arg-type]
+    return hot

@@ -1,0 +1,87 @@
+"""From the files of a run folder to what its report says; nothing is computed anew and no data is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lensmith import compose
+from lensmith.compose import Recipe
+from lensmith.records import Labels
+from lensmith.runs.folder import RunFolder, read_json, read_lines
+from lensmith.runs.report import ClassRow, Content, Mistake, TaskResult
+from lensmith.runs.spec import parse_spec
+
+
+def content(folder: RunFolder) -> Content:
+    """What the report of a finished run says.
+
+    Raises:
+        DataError: the run has not finished.
+    """
+    results, noted = read_json(folder.results), read_json(folder.data)
+    text = folder.spec.read_text(encoding="utf-8")
+    spec, environment = parse_spec(text, str(folder.spec)), read_json(folder.environment)
+    recipe = Recipe.from_yaml((folder.model / "recipe.yaml").read_text(encoding="utf-8"))
+    labels = {task: Labels.from_dict(values) for task, values in noted["labels"].items() if task in recipe.tasks}
+    return Content(
+        title=folder.path.resolve().name,
+        subtitle=f"{sum(len(part) for part in noted['parts'].values()):,} examples from {spec.data.source}",
+        seconds=sum(row["seconds"] for row in read_lines(folder.timing)),
+        seed=spec.seed,
+        backend=environment["backend"],
+        examples={name: len(part) for name, part in noted["parts"].items()},
+        history=tuple(read_lines(folder.history)),
+        best_epoch=results["best_epoch"],
+        monitor=results["monitor"],
+        stopped=results["stopped_early"],
+        part=results["part"],
+        results=tuple(_task(folder, task, labels[task], results, len(labels)) for task in labels),
+        outline=compose.outline(recipe.build(seed=spec.seed)),
+        audit=noted["audit"],
+        environment=environment,
+        spec=text,
+        commands=_commands(folder, results),
+    )
+
+
+def _task(folder: RunFolder, task: str, labels: Labels, results: Mapping[str, Any], tasks: int) -> TaskResult:
+    metrics = results["metrics"]
+    if tasks > 1:
+        prefix = f"{task}_"
+        metrics = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+    numbers, table = results["numbers"].get(task), results["confusion"].get(task)
+    return TaskResult(
+        name=task,
+        kind=labels.kind,  # type: ignore[arg-type]
+        names=labels.names,
+        metrics=metrics,
+        confusion=None if table is None else np.asarray(table),
+        per_class=tuple(_class_row(row) for row in results["classes"].get(task, ())),
+        mistakes=tuple(_mistake(folder, entry) for entry in results["mistakes"].get(task, ())),
+        scatter=None if numbers is None else (np.asarray(numbers["truth"]), np.asarray(numbers["predicted"])),
+    )
+
+
+def _class_row(row: Mapping[str, Any]) -> ClassRow:
+    return ClassRow(**{name: row[name] for name in ("name", "examples", "precision", "recall", "f1")})
+
+
+def _mistake(folder: RunFolder, entry: Mapping[str, Any]) -> Mistake:
+    path = entry["picture"] and folder.path / entry["picture"]
+    image = np.asarray(Image.open(path).convert("RGB")) if path and path.is_file() else None
+    return Mistake(entry["source"], entry["truth"], entry["predicted"], entry["probability"], image)
+
+
+def _commands(folder: RunFolder, results: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    run = str(folder.path)
+    shipped = (("Run the artifact", f"lensmith predict {folder.artifact} IMAGE"),) if results["artifact"] else ()
+    return (
+        ("Predict an image", f"lensmith predict {run} IMAGE"),
+        ("Evaluate on other data", f"lensmith evaluate {run} DATA"),
+        *shipped,
+        ("Train the same again", f"lensmith train {folder.spec}"),
+    )

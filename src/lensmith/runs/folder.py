@@ -1,0 +1,151 @@
+"""The run folder: where each file of a run stands, and how it is written.
+
+spec.yaml           what was asked for, every default written out
+data.json           which file went into which part, with hashes; the labels; the scaling; the audit
+environment.json    versions, backend, devices, threads
+history.jsonl       one line an epoch
+checkpoints/        what a resume needs
+model/              the trained model
+model.onnx          what is shipped, proven equal to it
+results.json        what the test part says
+mistakes/           pictures of the wrong answers the model was surest of
+report.html         all of it for a person
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lensmith import check
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "spec.yaml"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.json"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.jsonl"
+
+    @property
+    def timing(self) -> Path:
+        return self.path / "timing.jsonl"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def artifact(self) -> Path:
+        return self.path / "model.onnx"
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results.json"
+
+    @property
+    def mistakes(self) -> Path:
+        return self.path / "mistakes"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+
+def create(path: Path) -> RunFolder:
+    """Make the folder of a new run.
+
+    Raises:
+        SettingError: something is there already, or the folder cannot be made.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        remedy = f"Continue that run (lensmith train --resume {path}) or name another folder"
+        raise check.SettingError(check.sentence(str(path), "a new or empty folder", "one with files in it", remedy))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise check.SettingError(f"{path}: the run folder cannot be made: {error.strerror}") from None
+    return RunFolder(path)
+
+
+def existing(path: Path) -> RunFolder:
+    """The folder of a run that was begun.
+
+    Raises:
+        SettingError: it is not there, or not a run.
+    """
+    folder = RunFolder(path)
+    missing = [file.name for file in (folder.spec, folder.data) if not file.is_file()]
+    if missing:
+        got = "no such folder" if not path.exists() else f"no {' and no '.join(missing)} in it"
+        remedy = "Name the folder that lensmith train wrote to"
+        raise check.SettingError(check.sentence(str(path), "the folder of a run", got, remedy))
+    return folder
+
+
+def fresh(stem: str, under: Path = Path("runs")) -> Path:
+    """A folder name that is not taken: ``runs/stem``, ``runs/stem-2``, …"""
+    candidate, number = under / stem, 2
+    while candidate.exists():
+        candidate, number = under / f"{stem}-{number}", number + 1
+    return candidate
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            Path(beside).unlink(missing_ok=True)
+        raise check.LensmithError(f"{path} could not be written: {error.strerror}") from None
+
+
+def write_json(path: Path, values: Any) -> None:
+    write_text(path, json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The values of a JSON file of the run.
+
+    Raises:
+        DataError: it is missing or broken.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise check.DataError(f"{path}: missing; the run did not get that far") from None
+    except (OSError, ValueError) as error:
+        raise check.DataError(f"{path}: cannot be read: {error}") from None
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON-lines file; none where the file is missing."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

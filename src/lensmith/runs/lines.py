@@ -1,0 +1,99 @@
+"""YAML with line numbers: where in the text a setting stands, so that an error can say so."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from lensmith import check
+
+Place = Sequence[int | str]
+
+
+def load(text: str, name: str) -> Any:
+    """The values of a YAML text that must be a mapping.
+
+    Raises:
+        SettingError: it is not YAML, or not a mapping; names the line.
+    """
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        reason = getattr(error, "problem", None) or "a character that YAML does not allow"
+        raise check.SettingError(f"{name}, line {line}: not YAML: {reason}") from None
+    if not isinstance(values, dict):
+        expected = "settings by name, such as data: and model:"
+        raise check.SettingError(check.sentence(f"{name}, line 1", expected, type(values).__name__))
+    return values
+
+
+def explain(error: ValidationError, text: str, name: str, model: type[BaseModel]) -> str:
+    """The first thing pydantic found wrong, as one line with its place in the file."""
+    first = error.errors()[0]
+    place = [part for part in first["loc"] if isinstance(part, int) or part in _words(text, first["loc"])]
+    where = f"{name}, line {line_of(text, first['loc'])}: {dotted(place or first['loc'])}"
+    if first["type"] == "extra_forbidden":
+        known = _known(model, first["loc"][:-1])
+        remedy = check.nearest(str(first["loc"][-1]), known)
+        return check.sentence(where, f"one of {', '.join(known)}", f"the unknown name {first['loc'][-1]!r}", remedy)
+    if first["type"] == "missing":
+        return f"{where}: missing; it has no default"
+    return check.sentence(where, _lower(first["msg"]), repr(first["input"]))
+
+
+def line_of(text: str, place: Place) -> int:
+    """The line, counted from 1, of the deepest setting on the way to ``place`` that the text has."""
+    node, line = yaml.compose(text), 1
+    for part in place:
+        key, node = _child(node, part)
+        if node is None:
+            break
+        line = (key or node).start_mark.line + 1
+    return line
+
+
+def dotted(place: Place) -> str:
+    """``("train", 0, "epochs")`` as ``train[0].epochs``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.removeprefix(".")
+
+
+def _child(node: Any, part: int | str) -> tuple[Any, Any]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return key, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return None, node.value[part]
+    return None, None
+
+
+def _words(text: str, place: Place) -> set[str]:
+    """The names of a place that stand in the text; pydantic adds the names of the types it tried."""
+    return {part for part in place if isinstance(part, str) and part in text}
+
+
+def _known(model: type[BaseModel], place: Place) -> list[str]:
+    """The settings a section has."""
+    for part in place:
+        if isinstance(part, str) and part in model.model_fields:
+            model = _section(model.model_fields[part].annotation) or model
+    return list(model.model_fields)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next((found for part in typing.get_args(annotation) if (found := _section(part))), None)
+
+
+def _lower(message: str) -> str:
+    """pydantic's sentence, as the middle of ours: ``a number greater than 0``."""
+    return message.removeprefix("Input should be ").removeprefix("Value error, ")

@@ -1,0 +1,85 @@
+"""Open what the command line calls MODEL: a run, a saved model or a shipped artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from lensmith import check, data, ship
+from lensmith.records import Records
+from lensmith.runs.folder import RunFolder, existing, read_json
+from lensmith.runs.judge import examples
+from lensmith.runs.manifest import restore
+from lensmith.runs.scoring import Scores, score
+from lensmith.runs.spec import parse_spec
+
+PartName = Literal["train", "validation", "test", "all"]
+
+
+def open_model(path: str | Path) -> ship.Saved | ship.Artifact:
+    """The model at a path.
+
+    Raises:
+        SettingError: nothing is there, or nothing that is a model.
+        DataError: the model's files are broken.
+    """
+    path = Path(path)
+    if (path / "recipe.yaml").is_file():
+        return ship.load(path)
+    if (path / "spec.yaml").is_file():
+        return ship.load(finished(path).model)
+    if path.is_file():
+        return ship.open_artifact(path)
+    expected = "a run, a saved model or an artifact (.onnx)"
+    got = "a folder with none of them in it" if path.is_dir() else "nothing at this path"
+    raise check.SettingError(check.sentence(str(path), expected, got))
+
+
+def finished(path: str | Path) -> RunFolder:
+    """The folder of a run that has a trained model.
+
+    Raises:
+        SettingError: it is not a run, or training has not finished.
+    """
+    folder = existing(Path(path))
+    if not folder.model.is_dir():
+        remedy = f"Finish it: lensmith train --resume {path}"
+        raise check.SettingError(check.sentence(str(path), "a run that has finished training", "no model yet", remedy))
+    return folder
+
+
+def evaluate(model: str | Path, source: str | Path, *, part: PartName | None = None) -> Scores:
+    """How good the model at a path is on labelled examples.
+
+    Args:
+        model: a run, a saved model or an artifact.
+        source: a folder of class folders, or ``bundled:NAME``.
+        part: which part of the source; left out, its test part where it has parts, else all of it.
+    """
+    opened = open_model(model)
+    records = data.audit(data.read(source)).records
+    return score(opened, _part(records, part))
+
+
+def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof]:
+    """Export a finished run, and prove the artifact on the run's own test examples.
+
+    Returns:
+        Where the artifact is, and the proof.
+    """
+    folder = finished(run)
+    spec = parse_spec(folder.spec.read_text(encoding="utf-8"), str(folder.spec))
+    parts = restore(read_json(folder.data), data.read(spec.data.source), spec.data.source)
+    judged = next(part for part in reversed(parts) if part)
+    path = out or folder.artifact
+    return path, ship.export(ship.load(folder.model), path, examples(judged))
+
+
+def _part(records: Records, part: PartName | None) -> Records:
+    if part == "all" or (part is None and not any(record.part for record in records)):
+        return records
+    chosen = records.part(part or "test")
+    if not chosen:
+        there = ", ".join(sorted({record.part for record in records if record.part})) or "no parts"
+        raise check.DataError(check.sentence(records.name, f"a {part or 'test'} part", there, "Say --part all"))
+    return chosen

@@ -1,0 +1,20 @@
+"""The report of a run: one HTML file with the curves, results, mistakes, model, data and machine in it.
+
+:func:`render` makes the page from a :class:`Content`; the functions beside it compute what the content holds.
+"""
+
+from lensmith.runs.report.content import ClassRow, Content, Mistake, TaskResult
+from lensmith.runs.report.page import render
+from lensmith.runs.report.results import confusion, per_class, per_label, surest_mistakes
+
+__all__ = [
+    "ClassRow",
+    "Content",
+    "Mistake",
+    "TaskResult",
+    "confusion",
+    "per_class",
+    "per_label",
+    "render",
+    "surest_mistakes",
+]

@@ -1,0 +1,146 @@
+"""What a report is made of: plain records, filled by the run and read by the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from lensmith import check
+
+if TYPE_CHECKING:  # compose loads Keras, which a report can be written without
+    from lensmith.compose import Part
+
+ResultKind = Literal["class", "classes", "number"]
+RESULT_KINDS: tuple[ResultKind, ...] = ("class", "classes", "number")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mistake:
+    """One example that the model was wrong about.
+
+    Args:
+        source: the file, or file and line, it came from.
+        truth: the name of its class.
+        predicted: the name of the class that the model gave it.
+        probability: of the predicted class; 0..1.
+        image: uint8 of shape ``(height, width, channels)``; None for a row of numbers.
+
+    Raises:
+        DataError: the image has another type or shape.
+    """
+
+    source: str
+    truth: str
+    predicted: str
+    probability: float
+    image: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.image is not None and (self.image.dtype != np.uint8 or self.image.ndim != 3):
+            got = f"{self.image.dtype} {self.image.shape}"
+            raise check.DataError(check.sentence(self.source, "a uint8 image (height, width, channels)", got))
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """How well one class is told from the others; see :func:`lensmith.runs.report.per_class`.
+
+    Args:
+        name: of the class.
+        examples: how many of them the part holds.
+        precision: share of right ones among those given this class; None when none was.
+        recall: share found of this class; None when there is no example of it.
+        f1: harmonic mean of both; None when the class neither occurs nor was given.
+    """
+
+    name: str
+    examples: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON holds it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskResult:
+    """What one task of the model did on the examples it was measured on.
+
+    Args:
+        name: of the task.
+        kind: ``class``, ``classes`` (any number of labels an example) or ``number``.
+        names: of the classes, or of the numbers.
+        metrics: by name, the most important first; losses may be among them.
+        confusion: for ``class``, counts of shape ``(k, k)``: rows are the truth, columns what was predicted.
+        per_class: one row a class, for ``class`` and ``classes``.
+        mistakes: the wrong ones the model was surest of, surest first; the page shows up to 24.
+        scatter: for ``number``, the true and the predicted values, each of shape ``(n, len(names))``.
+    """
+
+    name: str
+    kind: ResultKind
+    names: tuple[str, ...]
+    metrics: Mapping[str, float | None]
+    confusion: np.ndarray | None = None
+    per_class: tuple[ClassRow, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    scatter: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        check.one_of(f"{self.name}: kind", self.kind, RESULT_KINDS)
+        count = len(self.names)
+        if self.confusion is not None and self.confusion.shape != (count, count):
+            got = f"shape {self.confusion.shape}"
+            raise check.DataError(check.sentence(f"{self.name}: confusion", f"shape {(count, count)}", got))
+        for values in self.scatter or ():
+            if values.ndim != 2 or values.shape[1] != count:
+                raise check.DataError(check.sentence(f"{self.name}: scatter", f"shape (n, {count})", values.shape))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Content:
+    """All that a report says. Whatever is left out is left empty, and the page says so.
+
+    Args:
+        title: the run's name.
+        subtitle: one sentence: which model on which data.
+        seconds: how long training took.
+        seed: of the run.
+        backend: Keras' backend, such as ``torch``.
+        examples: how many there are, by part.
+        history: one row an epoch: ``epoch`` (from 1), ``loss``, metrics, the same after ``val_``, ``rate``.
+        best_epoch: the one whose weights were kept.
+        monitor: the value that chose it.
+        stopped: whether training ended early.
+        part: which part the results were measured on.
+        results: one a task.
+        outline: the model's parts, from ``compose.outline``.
+        audit: ``data.Audit.to_dict()``, of which the page reads ``kind``, ``counts``, ``heights``, ``widths``,
+            ``findings`` and ``set_aside``.
+        environment: versions, devices, threads and platform; values are text, numbers, lists or mappings.
+        spec: the whole spec as YAML.
+        commands: how to go on: what for, and the command.
+    """
+
+    title: str
+    subtitle: str = ""
+    seconds: float | None = None
+    seed: int | None = None
+    backend: str = ""
+    examples: Mapping[str, int] = field(default_factory=dict)
+    history: tuple[Mapping[str, float | None], ...] = ()
+    best_epoch: int | None = None
+    monitor: str = ""
+    stopped: bool = False
+    part: str = "test"
+    results: tuple[TaskResult, ...] = ()
+    outline: tuple[Part, ...] = ()
+    audit: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    spec: str = ""
+    commands: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,112 @@
+"""From the content record to the page: one HTML text with its style, charts and pictures inside."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lensmith.runs.report import charts, matrix, pictures, results, wording
+from lensmith.runs.report.content import Content
+from lensmith.runs.report.diagram import diagram, name_of
+
+_PACKAGE = "lensmith.runs.report"
+MOST_MISTAKES = 24
+
+
+def render(content: Content) -> str:
+    """The report as one HTML text that needs no other file and no network.
+
+    Everything that comes from the content is escaped. Colours follow the reader's light or dark setting.
+
+    Args:
+        content: what to say.
+
+    Example:
+        >>> "<h1>digits</h1>" in render(Content("digits"))
+        True
+    """
+    columns = _history_columns(content)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            content=content,
+            tiles=tuple(_tiles(content)),
+            columns=columns,
+            validated=any(name.startswith("val_") for name in columns),
+        )
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "count": lambda value: f"{value:,}",
+        "data_uri": pictures.data_uri,
+        "duration": wording.duration,
+        "measure": wording.measure,
+        "name_of": name_of,
+        "number": wording.number,
+        "plain": wording.plain,
+        "shape": wording.shape,
+        "share": wording.share,
+        "written": _written,
+    }
+    environment.globals |= {
+        "cells": matrix.cells,
+        "confused_pairs": results.confused_pairs,
+        "curves": charts.curves,
+        "diagram": diagram,
+        "is_tiny": pictures.is_tiny,
+        "largest_matrix": matrix.LARGEST,
+        "most_mistakes": MOST_MISTAKES,
+        "scatter": charts.scatter,
+        "style": resources.files(_PACKAGE).joinpath("style.css").read_text(encoding="utf-8"),
+        "thin": charts.thin,
+        "thumbnail": pictures.thumbnail,
+    }
+    return environment
+
+
+def _tiles(content: Content) -> Iterator[tuple[str, str]]:
+    """What the page says first: the metrics, then the facts of the run; unknown ones are left out."""
+    several = len(content.results) > 1
+    for result in content.results:
+        for name, value in result.metrics.items():
+            if "loss" not in name:
+                words = f"{result.name} {wording.plain(name)}" if several else wording.plain(name)
+                yield f"{content.part} {words}", wording.measure(value, name, 2)
+    if content.examples:
+        yield "examples", f"{sum(content.examples.values()):,}"
+    if content.history:
+        yield "epochs", f"{len(content.history):,}"
+    if content.seconds is not None:
+        yield "training time", wording.duration(content.seconds)
+    if content.outline:
+        yield "parameters", wording.short(sum(part.parameters for part in content.outline))
+    if content.backend:
+        yield "backend", content.backend
+    if content.seed is not None:
+        yield "seed", str(content.seed)
+
+
+def _history_columns(content: Content) -> tuple[str, ...]:
+    """The names in the history, in order of first use, the epoch first."""
+    names = dict.fromkeys(name for row in content.history for name in row)
+    return ("epoch", *(name for name in names if name != "epoch"))
+
+
+def _written(value: Any) -> str:
+    """A value of the environment in one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_written(item)}" for key, item in value.items()) or wording.NOTHING
+    if isinstance(value, list | tuple):
+        return ", ".join(_written(item) for item in value) or wording.NOTHING
+    return wording.NOTHING if value is None else str(value)

@@ -1,0 +1,56 @@
+"""Pictures inside the page: small PNG files written into the address of an ``<img>``."""
+
+from __future__ import annotations
+
+import base64
+
+import cv2
+import numpy as np
+
+from lensmith import check
+
+LARGEST = 144  # pixels along the longer side; the page shows pictures at about this size
+
+
+def thumbnail(image: np.ndarray, limit: int = LARGEST) -> np.ndarray:
+    """The image, made smaller where its longer side is above ``limit`` pixels; never larger.
+
+    Args:
+        image: uint8 ``(height, width, channels)``.
+        limit: of the longer side.
+    """
+    height, width = image.shape[:2]
+    ratio = limit / max(height, width)
+    if ratio >= 1:
+        return image
+    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return small.reshape(*small.shape[:2], -1)  # OpenCV drops a single channel
+
+
+def data_uri(image: np.ndarray) -> str:
+    """The image as a PNG in a ``data:`` address.
+
+    Args:
+        image: uint8 ``(height, width, channels)`` with 1 (grey), 3 (RGB) or 4 (RGBA) channels; of any other
+            number the first is shown, in grey.
+
+    Raises:
+        LensmithError: OpenCV could not write it.
+    """
+    channels = image.shape[2]
+    if channels == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    elif channels == 4:
+        image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA)
+    else:
+        image = np.ascontiguousarray(image[:, :, 0])
+    written, data = cv2.imencode(".png", image)
+    if not written:
+        raise check.LensmithError(f"report: a picture of shape {image.shape} could not be written as PNG")
+    return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+
+
+def is_tiny(image: np.ndarray) -> bool:
+    """Whether the image is so small that its pixels should show when it is made larger."""
+    return max(image.shape[:2]) < LARGEST // 2

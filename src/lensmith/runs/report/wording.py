@@ -1,0 +1,97 @@
+"""How names, numbers and times read in a report."""
+
+from __future__ import annotations
+
+import math
+
+NOTHING = "–"
+_NARROW = "\u202f"  # a narrow space that does not break, between a number and its unit
+_SHARES = ("accuracy", "precision", "recall", "f1", "auc")
+
+
+def plain(name: str) -> str:
+    """A metric's or part's name in words.
+
+    >>> plain("mean_absolute_error")
+    'mean absolute error'
+    """
+    return name.replace("_", " ")
+
+
+def number(value: float | None) -> str:
+    """Whole numbers in full, others to four significant digits.
+
+    >>> number(1234567), number(0.123456), number(None)
+    ('1,234,567', '0.1235', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """A part of one in percent; never rounded up to all of it, nor down to none.
+
+    >>> share(0.9833), share(0.99996), share(1.0)
+    ('98.3\\u202f%', '99.996\\u202f%', '100\\u202f%')
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if value in (0, 1):
+        return f"{value:.0%}".replace("%", f"{_NARROW}%")
+    while digits < 6 and round(100 * value, digits) in (0, 100):
+        digits += 1
+    return f"{100 * value:.{digits}f}{_NARROW}%"
+
+
+def is_share(name: str) -> bool:
+    """Whether a metric of this name is a part of one, such as an accuracy."""
+    return any(word in name.lower().split("_") for word in _SHARES)
+
+
+def measure(value: float | None, name: str, digits: int = 1) -> str:
+    """A metric's value: shares in percent, others as numbers.
+
+    >>> measure(0.5, "val_accuracy"), measure(0.5, "loss")
+    ('50.0\\u202f%', '0.5')
+    """
+    return share(value, digits) if is_share(name) else number(value)
+
+
+def short(value: int) -> str:
+    """A large count in three digits and a letter.
+
+    >>> short(950), short(9408), short(25557032)
+    ('950', '9,408', '25.6\\u202fM')
+    """
+    rounded = float(f"{value:.3g}")
+    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 10_000 and rounded >= unit:
+            return f"{rounded / unit:g}{_NARROW}{letter}"
+    return f"{value:,}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time in its two largest units.
+
+    >>> duration(4.25), duration(75), duration(7380)
+    ('4.2\\u202fs', '1\\u202fmin 15\\u202fs', '2\\u202fh 3\\u202fmin')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
+    if seconds < 59.5:
+        return f"{seconds:.1f}{_NARROW}s" if seconds < 10 else f"{seconds:.0f}{_NARROW}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{_NARROW}min {rest}{_NARROW}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}{_NARROW}h {minutes}{_NARROW}min"
+
+
+def shape(sizes: tuple[int, ...]) -> str:
+    """The sizes of an array.
+
+    >>> shape((28, 28, 1)), shape((1000,))
+    ('28×28×1', '1,000')
+    """
+    return f"{sizes[0]:,}" if len(sizes) == 1 else "×".join(str(size) for size in sizes)

@@ -1,0 +1,95 @@
+"""From what was asked for and what is in the data to the recipe that will be built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from lensmith import check
+from lensmith.compose import Binary, Classify, MultiLabel, Recipe, Regress, zoo
+from lensmith.compose.tasks import Task
+from lensmith.compose.written import LEARNERS, STEMS, TASKS, from_plain
+from lensmith.data import Audit
+from lensmith.records import Labels
+from lensmith.runs.spec import ModelSpec
+
+LARGEST_OWN_SIZE = 128  # images of one size up to this are taken as they are, others become squares of it
+
+_BY_KIND: Mapping[str, str] = {"class": "classify", "classes": "multi-label", "number": "regress"}
+
+
+def image_size(audit: Audit) -> tuple[int, int, int] | None:
+    """The input size for these images when nobody named one: their own, or a square of 128 pixels; None for rows."""
+    if audit.heights is None or audit.widths is None or audit.channels is None:
+        return None
+    (low, height, high), (left, width, right) = audit.heights, audit.widths
+    if low == high and left == right and max(height, width) <= LARGEST_OWN_SIZE:
+        return int(height), int(width), audit.channels
+    return LARGEST_OWN_SIZE, LARGEST_OWN_SIZE, audit.channels
+
+
+def resolve(model: ModelSpec, shape: tuple[int, ...], labels: Mapping[str, Labels]) -> Recipe:
+    """The recipe a spec asks for, its input and its heads fitted to the data.
+
+    Args:
+        model: the spec's section; a zoo name brings a stem, a learner and the style of its head.
+        shape: of one example as the model will see it.
+        labels: by task.
+
+    Raises:
+        SettingError: names the part; a task without labels, or a head that does not fit them.
+    """
+    if isinstance(model.learner, str):
+        name = "dense-regressor" if model.learner == "compact" and len(shape) == 1 else model.learner
+        start = zoo.get(name, bias=model.bias)
+    else:
+        start = Recipe(
+            input=shape,
+            stem=None,
+            learner=from_plain("model.learner", model.learner, LEARNERS),
+            tasks={"label": Classify(2)},
+        )
+    if ("stem" in model.model_fields_set and not isinstance(model.learner, str)) or model.stem is not None:
+        start = replace(start, stem=from_plain("model.stem", model.stem, STEMS))
+    style = next(iter(start.tasks.values()))
+    wanted = model.tasks if model.tasks is not None else dict.fromkeys(labels)
+    tasks = {task: _head(f"model.tasks.{task}", task, asked, labels, style) for task, asked in wanted.items()}
+    return replace(start, input=shape, tasks=tasks)
+
+
+def _head(place: str, task: str, asked: Any, labels: Mapping[str, Labels], style: Task) -> Task:
+    found = labels[check.one_of(place, task, labels, "Name tasks as the labels are named")]
+    if found.kind not in _BY_KIND:
+        raise check.SettingError(check.sentence(place, "labels of classes or numbers", found.kind))
+    count = len(found.names)
+    if asked is None:
+        return _in_style(style, found.kind, count)
+    plain = {"part": asked} if isinstance(asked, str) else dict(asked)
+    counted = {"classify": "classes", "multi-label": "classes", "regress": "values"}.get(plain.get("part", ""))
+    if counted:
+        plain.setdefault(counted, count)
+    head: Task = from_plain(place, plain, TASKS)
+    _check_fits(place, head, found, count)
+    return head
+
+
+def _in_style(style: Task, kind: str, count: int) -> Task:
+    """A head for these labels with the pooling, hidden layers and dropout of the zoo's own."""
+    if kind == "class" and isinstance(style, Binary) and count == 2:
+        return style
+    shared = {name: getattr(style, name) for name in ("pool", "hidden", "dropout", "activation")}
+    if kind == "number":
+        return Regress(count, **shared)
+    return Classify(count, **shared) if kind == "class" else MultiLabel(count, **shared)
+
+
+def _check_fits(place: str, head: Task, labels: Labels, count: int) -> None:
+    if head.kind != labels.kind:
+        expected = f"{_BY_KIND[labels.kind]}, as the labels are"
+        raise check.SettingError(check.sentence(place, expected, type(head).__name__.lower()))
+    units = 2 if isinstance(head, Binary) else head.units
+    if units != count:
+        names = ", ".join(labels.names[:4]) + (", …" if count > 4 else "")
+        expected = f"a head for the {count} labels ({names})"
+        raise check.SettingError(check.sentence(place, expected, f"one for {units}"))

@@ -1,0 +1,171 @@
+"""The spec: one YAML file that says what to train, on what and how. Checked before any work begins.
+
+data: {source: photos/, image: [64, 64, 3]}
+model: {learner: resnet18-v2, tasks: {species: classify}}
+train:
+  - {stage: fit, epochs: 30, schedule: cosine, stop: {monitor: val_loss, patience: 5}}
+ship: {format: onnx}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lensmith import check, train
+from lensmith.runs import lines
+
+Scaling = Literal["0..1", "-1..1", "standardise", "none"]
+
+
+class Section(BaseModel):
+    """Strict about names, unchangeable once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitSpec(Section):
+    """Shares of the parts, and the seed that deals the images out. Parts the source already has are kept."""
+
+    train: float = Field(0.6, gt=0, le=1)
+    validation: float = Field(0.2, ge=0, lt=1)
+    test: float = Field(0.2, ge=0, lt=1)
+    seed: int = 0
+
+
+class DataSpec(Section):
+    """Where the examples are, and what the model sees of them.
+
+    ``image`` is ``[height, width, channels]``; left out, the size is chosen by looking at the images.
+    """
+
+    source: str
+    image: tuple[int, int, int] | None = None
+    scaling: Scaling = "0..1"
+    split: SplitSpec = SplitSpec()
+    batch: int = Field(32, ge=1)
+
+
+class ModelSpec(Section):
+    """A zoo name, or parts written out; a bare zoo name is enough. Tasks left out are taken from the labels."""
+
+    learner: str | dict[str, Any] | None = "compact"
+    stem: str | dict[str, Any] | None = None
+    tasks: dict[str, str | dict[str, Any]] | None = None
+    bias: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return {"learner": value} if isinstance(value, str) else value
+
+
+class PatienceSpec(Section):
+    """When to stop early."""
+
+    monitor: str | None = None
+    patience: int = Field(5, ge=1)
+    min_delta: float = Field(0.0, ge=0)
+    mode: Literal["auto", "min", "max"] = "auto"
+
+
+class ScheduleSpec(Section):
+    """How the learning rate goes on; a bare name such as ``cosine`` is enough."""
+
+    name: Literal["constant", "cosine"] = "cosine"
+    final: float = Field(0.0, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    def to_record(self) -> train.Constant | train.Cosine:
+        return train.Cosine(self.final) if self.name == "cosine" else train.Constant()
+
+
+class FitSpec(Section):
+    """One training stage; see :class:`lensmith.train.Fit`."""
+
+    stage: Literal["fit"] = "fit"
+    epochs: int = Field(20, ge=1)
+    optimizer: str | dict[str, Any] = "adam"
+    rate: float = Field(1e-3, gt=0)
+    schedule: ScheduleSpec = ScheduleSpec()
+    stop: PatienceSpec | None = None
+    monitor: str = "val_loss"
+    mode: Literal["auto", "min", "max"] = "auto"
+    restore_best: bool = True
+    checkpoint_every: int | None = Field(None, ge=1)
+    keep: int = Field(2, ge=1)
+
+    @staticmethod
+    def from_stage(stage: train.Fit) -> FitSpec:
+        """The section that gives this stage again."""
+        values = stage.to_dict()
+        return FitSpec.model_validate(values)
+
+    def to_stage(self) -> train.Fit:
+        """The record that the training loop takes."""
+        return train.Fit(
+            epochs=self.epochs,
+            optimizer=self.optimizer,
+            rate=self.rate,
+            schedule=self.schedule.to_record(),
+            stop=train.Patience(**self.stop.model_dump()) if self.stop else None,
+            monitor=self.monitor,
+            mode=self.mode,
+            restore_best=self.restore_best,
+            checkpoint_every=self.checkpoint_every,
+            keep=self.keep,
+        )
+
+
+class ShipSpec(Section):
+    """What to make of the trained model."""
+
+    format: Literal["onnx"] = "onnx"
+
+
+class Spec(Section):
+    """The whole of it. ``seed`` governs initial weights, dropout and the order of the images."""
+
+    data: DataSpec
+    model: ModelSpec = ModelSpec()
+    train: tuple[FitSpec, ...] = Field((FitSpec(),), min_length=1, max_length=1)
+    ship: ShipSpec | None = ShipSpec()
+    seed: int = Field(0, ge=0)
+
+    def to_yaml(self) -> str:
+        """The spec with every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=110)
+
+
+def read_spec(path: Path) -> Spec:
+    """Read a spec file; a relative ``data.source`` is taken from the file's own folder.
+
+    Raises:
+        SettingError: the file is missing, not YAML, or a setting is unknown or wrong; names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise check.SettingError(f"{path}: the spec cannot be read: {error}") from None
+    spec = parse_spec(text, str(path))
+    source = spec.data.source
+    if ":" not in source and not Path(source).is_absolute():
+        data = spec.data.model_copy(update={"source": str((path.parent / source).resolve())})
+        spec = spec.model_copy(update={"data": data})
+    return spec
+
+
+def parse_spec(text: str, name: str = "spec") -> Spec:
+    """The spec that ``text`` describes; ``name`` is what messages call it."""
+    values = lines.load(text, name)
+    try:
+        return Spec.model_validate(values)
+    except ValidationError as error:
+        raise check.SettingError(lines.explain(error, text, name, Spec)) from None

@@ -1,0 +1,269 @@
+"""A model made ready to train: its losses, metrics and optimizer, and one step on any backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from lensmith import check
+from lensmith.backend import keras
+from lensmith.train.history import number
+from lensmith.train.objective import Objective, direction, loss_of, metrics_of
+
+Targets = Any  # one array, or arrays by task
+Values = Mapping[str, Any]  # scalars by name, still on the device
+Step = Callable[[Any, Targets], Values]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """A compiled model and how to move it on by one batch.
+
+    Args:
+        model: the ``keras.Model``.
+        tasks: what to expect of the targets, by task.
+        directions: the names of the values that a step gives, and whether less (``min``) or more
+            (``max``) is better; None where nobody knows.
+        build: to be called with a batch before ``train`` or ``test``: makes the variables of losses and
+            metrics. Raises SettingError where these cannot work on such targets and outputs.
+        train: makes one training step and returns the means over the epoch so far.
+        test: measures one batch without learning and returns the means so far.
+        names: what Keras calls a value, and what we call it, where the two differ.
+    """
+
+    model: Any
+    tasks: Mapping[str, Task]
+    directions: Mapping[str, Literal["min", "max"] | None]
+    build: Step
+    train: Step
+    test: Step
+    names: Mapping[str, str]
+
+    def floats(self, values: Values) -> dict[str, float]:
+        """The values as numbers of Python. This waits for the device to finish the step."""
+        given = {self.names.get(name, name): value for name, value in values.items()}
+        return {name: number(given[name]) for name in self.directions}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the targets of one task have to look like.
+
+    Args:
+        shape: of the model's output for it, without the batch; None where it is open.
+        activation: tells what whole-number targets mean: an index for softmax, 0 or 1 for sigmoid.
+        name: how to call it in messages; empty when it is the only one.
+    """
+
+    shape: tuple[int | None, ...]
+    activation: str
+    name: str
+
+
+def compiled(model: Any, objectives: Mapping[str, Objective], optimizer: Any = None) -> Compiled:
+    """Compile a model whose outputs are logits.
+
+    Args:
+        model: one output tensor for one objective, or a dict of them by task.
+        objectives: by task; the same tasks as the model's.
+        optimizer: a Keras optimizer, or None for a model that is only evaluated.
+
+    Raises:
+        SettingError: the tasks differ, or a loss or metric is unknown.
+    """
+    outputs = _outputs(model, objectives)
+    losses = {task: loss_of(objectives[task]) for task in outputs}
+    metrics = {task: metrics_of(objectives[task]) for task in outputs}
+    weights = {task: float(objectives[task].weight) for task in outputs}
+    several = isinstance(model.output, Mapping)
+    only = next(iter(outputs))
+    model.compile(
+        optimizer=optimizer,
+        loss=losses if several else losses[only],
+        loss_weights=weights if several else weights[only],
+        metrics=metrics if several else metrics[only],
+    )
+    if optimizer is not None:
+        model.optimizer.build(model.trainable_variables)
+    train, test = _STEPS[keras.config.backend()](model)
+    return Compiled(
+        model=model,
+        tasks={task: Task(shape[1:], objectives[task].activation, task * several) for task, shape in outputs.items()},
+        directions=_directions(metrics, several=several),
+        build=_build_once(model),
+        train=train,
+        test=test,
+        names=_names(model) if several else {},
+    )
+
+
+def _build_once(model: Any) -> Step:
+    """A step that makes the variables Keras makes on the first batch, and changes none of the model's.
+
+    Called again, it does nothing.
+    """
+    pending = [True]
+
+    def build(x: Any, y: Any) -> Values:
+        if pending:
+            pending.clear()
+            _build(model, x, y)
+        return {}
+
+    return build
+
+
+def _build(model: Any, x: Any, y: Any) -> None:
+    try:
+        model.test_on_batch(x, y)
+        results = model.get_metrics_result()
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        text = f"the model, its losses and its metrics do not fit the first batch: {reason}"
+        raise check.SettingError(text) from error
+    for name, value in results.items():
+        if len(value.shape) > 0:
+            got = f"an array of shape {tuple(value.shape)}"
+            remedy = "Give the Keras metric object with a setting that averages"
+            raise check.SettingError(check.sentence(f"metrics: {name}", "one number", got, remedy))
+
+
+def fitted(tasks: Mapping[str, Task], y: Targets, place: str) -> Targets:
+    """Targets that are known to fit the model's outputs.
+
+    A label outside a head's range is an obscure index error on torch and a silent NaN on JAX, and
+    an ``(n,)`` target beside an ``(n, 1)`` output makes an ``(n, n)`` error in many a plain function.
+
+    Args:
+        tasks: what to expect.
+        y: one array, or arrays by task.
+        place: which batch it is, for the message.
+
+    Returns:
+        The same, binary classes as a column.
+
+    Raises:
+        DataError: a shape or a label does not fit; names the task and the batch.
+    """
+    if isinstance(y, Mapping) != any(task.name for task in tasks.values()) or (
+        isinstance(y, Mapping) and set(y) != set(tasks)
+    ):
+        got = f"targets for {', '.join(y)}" if isinstance(y, Mapping) else "one array"
+        raise check.DataError(check.sentence(place, f"targets for {', '.join(tasks)}", got))
+    if isinstance(y, Mapping):
+        return {name: _fitted(task, y[name], place) for name, task in tasks.items()}
+    return _fitted(next(iter(tasks.values())), y, place)
+
+
+def _fitted(task: Task, y: np.ndarray, place: str) -> np.ndarray:
+    where = f"{place}, task {task.name}" if task.name else place
+    whole = y.dtype.kind in "iu"
+    if whole and task.activation == "softmax":
+        _check_labels(y, task.shape[-1], where)
+        shape = task.shape[:-1]
+    else:
+        if whole and task.activation == "sigmoid":
+            _check_labels(y, 2, where)
+        shape = task.shape
+        if y.ndim == len(shape) and shape[-1] == 1:
+            y = y[..., None]
+    if len(shape) != y.ndim - 1 or any(a is not None and a != b for a, b in zip(shape, y.shape[1:], strict=True)):
+        expected = f"targets of shape {('n', *shape)}".replace("'", "")
+        raise check.DataError(check.sentence(where, expected, f"{y.shape}"))
+    return y
+
+
+def _check_labels(y: np.ndarray, classes: int | None, where: str) -> None:
+    if classes is None or y.size == 0:
+        return
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= classes:
+        expected = f"classes 0 to {classes - 1}, as the model has {classes}"
+        if classes == 2:
+            expected = "classes 0 and 1"
+        raise check.DataError(check.sentence(where, expected, str(low if low < 0 else high)))
+
+
+def _outputs(model: Any, objectives: Mapping[str, Objective]) -> dict[str, tuple[int | None, ...]]:
+    """The shape of each of the model's outputs, by task, in the model's order."""
+    if isinstance(model.output, Mapping):
+        if set(model.output) != set(objectives):
+            expected = f"one for each of the model's outputs, {', '.join(model.output)}"
+            raise check.SettingError(check.sentence("objectives", expected, ", ".join(objectives) or "none"))
+        return {task: tuple(tensor.shape) for task, tensor in model.output.items()}
+    if isinstance(model.output, list | tuple) or len(objectives) != 1:
+        expected = "one objective for a model with one output, or a model whose outputs are a dict by task"
+        raise check.SettingError(check.sentence("objectives", expected, ", ".join(objectives) or "none"))
+    return {task: tuple(model.output.shape) for task in objectives}
+
+
+def _directions(metrics: Mapping[str, list[Any]], *, several: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {"loss": "min"}
+    if several:
+        found |= {f"{task}_loss": "min" for task in metrics}
+    for task, made in metrics.items():
+        found |= {f"{task}_{metric.name}" if several else metric.name: direction(metric) for metric in made}
+    return found
+
+
+def _names(model: Any) -> dict[str, str]:
+    """Keras names a task's loss after the layer it comes from; here it is named after the task."""
+    tasks = keras.tree.flatten({task: task for task in model.output})
+    return {f"{layer}_loss": f"{task}_loss" for layer, task in zip(model.output_names, tasks, strict=True)}
+
+
+# One step on each backend, as `train_on_batch` and `test_on_batch` make it, but without their resetting
+# the metrics and reading every value back from the device each time.
+
+
+def _torch_steps(model: Any) -> tuple[Step, Step]:
+    model.make_train_function()
+    model.make_test_function()
+
+    def train(x: Any, y: Any) -> Values:
+        if not model.training:  # switching visits every layer
+            model.train()
+        return model.train_function([(x, y, None)])  # type: ignore[no-any-return]
+
+    def test(x: Any, y: Any) -> Values:
+        if model.training:
+            model.eval()
+        return model.test_function([(x, y, None)])  # type: ignore[no-any-return]
+
+    return train, test
+
+
+def _tensorflow_steps(model: Any) -> tuple[Step, Step]:
+    model.make_train_function()
+    model.make_test_function()
+    return (
+        lambda x, y: model.train_function(iter([(x, y, None)])),
+        lambda x, y: model.test_function(iter([(x, y, None)])),
+    )
+
+
+def _jax_steps(model: Any) -> tuple[Step, Step]:
+    # A step on JAX is a function of the state, which is written back to the variables after it.
+    groups = ("trainable_variables", "non_trainable_variables", "metrics_variables")
+    training = ("trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables")
+    model.make_train_function()
+    model.make_test_function()
+
+    def step(function: Any, names: tuple[str, ...], data: Any) -> Values:
+        state = model._get_jax_state(**dict.fromkeys(names, True))
+        model._jax_state_synced = False
+        values, state = function(state, iter([data]))
+        model._jax_state = dict(zip(names, state, strict=True))
+        model.jax_state_sync()
+        return values  # type: ignore[no-any-return]
+
+    return (
+        lambda x, y: step(model.train_function, training, (x, y, None)),
+        lambda x, y: step(model.test_function, groups, (x, y, None)),
+    )
+
+
+_STEPS = {"torch": _torch_steps, "tensorflow": _tensorflow_steps, "jax": _jax_steps}

@@ -1,0 +1,101 @@
+"""Showing how far training is and when it is expected to end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from lensmith.train.history import Row
+
+# How often the values beside the bar are renewed, in seconds. Reading them waits for the device.
+_REFRESH = 0.25
+
+
+class Progress(Protocol):
+    """What training tells whoever watches it."""
+
+    def on_start(self, epochs: int, steps: int, done: int) -> None:
+        """Training begins: so many epochs of so many steps, of which ``done`` steps were made before."""
+
+    def on_step(self, step: int, values: Callable[[], dict[str, float]]) -> None:
+        """Step number ``step`` (from 1, over all epochs) was made.
+
+        Call ``values`` for the means over the epoch so far, but not at every step: it waits for the device.
+        """
+
+    def on_epoch(self, row: Row) -> None:
+        """An epoch and its validation are done."""
+
+    def on_end(self) -> None:
+        """Training has ended, for whatever reason."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def on_start(self, epochs: int, steps: int, done: int) -> None: ...
+    def on_step(self, step: int, values: Callable[[], dict[str, float]]) -> None: ...
+    def on_epoch(self, row: Row) -> None: ...
+    def on_end(self) -> None: ...
+
+
+class RichProgress:
+    """A bar over the whole training with the time left, and one line for each finished epoch.
+
+    Where the output is no terminal there are only the lines.
+
+    Args:
+        console: where to write; standard error when not given.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._bar: Bar | None = None
+        self._task = TaskID(0)
+        self._epochs = self._steps = 1
+        self._shown = 0.0
+
+    def on_start(self, epochs: int, steps: int, done: int) -> None:
+        self._epochs, self._steps = epochs, steps
+        if not self._console.is_terminal:
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[values]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Bar(*columns, console=self._console, transient=True, speed_estimate_period=120)
+        self._task = self._bar.add_task(self._epoch_of(done), total=epochs * steps, completed=done, values="")
+        self._bar.start()
+
+    def on_step(self, step: int, values: Callable[[], dict[str, float]]) -> None:
+        if self._bar is None or time.monotonic() - self._shown < _REFRESH:
+            return
+        self._shown = time.monotonic()
+        shown = _listed(values())
+        self._bar.update(self._task, completed=step, description=self._epoch_of(step - 1), values=shown)
+
+    def on_epoch(self, row: Row) -> None:
+        values = {name: value for name, value in row.items() if name != "epoch"}
+        self._console.print(f"epoch {row['epoch']}/{self._epochs}  {_listed(values)}", highlight=False, soft_wrap=True)
+
+    def on_end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _epoch_of(self, step: int) -> str:
+        return f"epoch {min(step // self._steps + 1, self._epochs)}/{self._epochs}"
+
+
+def _listed(values: Row | dict[str, float]) -> str:
+    return "  ".join(f"{name} {'none' if value is None else format(value, '.4g')}" for name, value in values.items())
