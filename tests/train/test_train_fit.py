@@ -67,7 +67,7 @@ def test_one_weight_follows_the_schedule(schedule: object) -> None:
     stage = Fit(epochs=2, optimizer="sgd", rate=0.1, schedule=schedule)
     history = fit(model, ones, stage=stage, objectives={"value": objective})
     rates = [rate_at(stage, step, 6) for step in range(6)]
-    assert float(model.layers[1].kernel[0, 0]) == pytest.approx(-sum(rates), rel=1e-5)
+    assert model.get_weights()[0].item() == pytest.approx(-sum(rates), rel=1e-5)
     assert history["rate"] == [rates[2], rates[5]]
     # The running mean over an epoch is of the values before each step.
     assert history["loss"][0] == pytest.approx(-(0 + rates[0] + rates[0] + rates[1]) / 3, rel=1e-5)
@@ -160,7 +160,9 @@ def test_several_tasks_weigh_as_told() -> None:
     for name in ("digit_loss", "digit_accuracy", "even_loss", "even_accuracy", "even_auc", "ink_loss", "ink_mae"):
         assert name in first and f"val_{name}" in first
     total = first["val_digit_loss"] + 0.5 * first["val_even_loss"] + 2 * first["val_ink_loss"]
-    assert first["val_loss"] == pytest.approx(total, rel=1e-5)
+    # Keras on TensorFlow weighs a smaller last batch as a whole one in the loss of each task.
+    exact = keras.config.backend() != "tensorflow"
+    assert first["val_loss"] == pytest.approx(total, rel=1e-5 if exact else 1e-3)
     assert history["digit_accuracy"][-1] > history["digit_accuracy"][0]
     assert history.best is not None and history.best.value == max(history["val_even_auc"])
 
@@ -215,18 +217,24 @@ def test_a_plain_function_sees_columns_and_probabilities() -> None:
     assert history["loss"] == history["brier"] == pytest.approx([np.mean((probability - even.y) ** 2)], rel=1e-5)
 
 
+def linear():
+    """A network without an activation, as some backends' relu turns NaN into 0."""
+    start = keras.Input((64,))
+    return keras.Model(start, keras.layers.Dense(10)(start))
+
+
 def test_nan_stops_and_names_the_step() -> None:
     batches = digits(0, 128, seed=None)
     batches.x[70] = math.nan  # in the third batch
     with pytest.raises(check.LensmithError, match=r"epoch 1, step 3: .* got nan. There is no checkpoint. Try a rate"):
-        fit(dense(), batches, stage=Fit(epochs=1), objectives={"digit": CLASSES})
+        fit(linear(), batches, stage=Fit(epochs=1), objectives={"digit": CLASSES})
 
 
 def test_nan_in_validation_stops() -> None:
     unseen = digits(0, 64, seed=None)
     unseen.x[0] = math.nan
     with pytest.raises(check.LensmithError, match="epoch 1, validation: expected a loss that is a finite number"):
-        fit(dense(), digits(0, 64), stage=Fit(epochs=1), objectives={"digit": CLASSES}, validation=unseen)
+        fit(linear(), digits(0, 64), stage=Fit(epochs=1), objectives={"digit": CLASSES}, validation=unseen)
 
 
 def test_a_diverging_run_keeps_its_last_finite_weights(tmp_path) -> None:

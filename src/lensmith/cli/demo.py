@@ -37,9 +37,8 @@ def command(
     train.finish(finished, as_json=False, console=console)
 
     example = prepared.parts[2][0]
-    artifact = ship.open_artifact(finished.folder.artifact)
-    (prediction,) = ship.predict(artifact, [example.image])
-    truth = prepared.parts[2].labels["label"].names[example.targets["label"]]
+    (prediction,) = ship.predict(ship.open_artifact(finished.folder.artifact), [example])
+    truth = prepared.parts[2].labels["label"].names[int(example.targets["label"])]  # type: ignore[arg-type]
     best = ", ".join(f"{scored.label} ({show.percent(scored.score)})" for scored in prediction.tasks["label"])
     console.print(f"Top 3     {best} for {example.source}, which is {truth}")
 

@@ -11,12 +11,12 @@ NAME = "doctor"
 
 def command(as_json: show.Json = False) -> None:
     """Backend, devices and versions; exits with 1 when something must be mended."""
-    from lensmith import runs
+    from lensmith.doctor import examine
 
-    found = runs.examine()
+    found = examine()
     console = show.console(as_json)
     for name, value in found.facts.items():
-        console.print(f"{name:10} {value if isinstance(value, str) else ', '.join(map(str, value))}", markup=False)
+        console.print(f"{name:26} {', '.join(value) if isinstance(value, list) else value}", markup=False)
     for name, version in found.versions.items():
         console.print(f"{name:26} {version}", markup=False)
     for trouble in found.troubles:

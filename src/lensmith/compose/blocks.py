@@ -7,11 +7,11 @@ the result is s times smaller. ``own_stride`` is the stride a group's first bloc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.compose.layers import Maker, Padding, Tensor, check_activation, check_padding
+from lensmith.compose.layers import Maker, Padding, Tensor, check_activation, check_flag, check_padding
 
 Order = Literal["none", "before", "after"]
 Version = Literal["1", "1.5", "2"]
@@ -43,6 +43,8 @@ class Conv:
         check_padding("conv.padding", self.padding)
         check.one_of("conv.norm", self.norm, ("none", "before", "after"))
         check_activation("conv.activation", self.activation)
+        if self.bias is not None:
+            check_flag("conv.bias", self.bias)
 
     def build(self, x: Tensor, make: Maker, *, filters: int, stride: int, name: str) -> Tensor:
         bias = self.norm != "before" if self.bias is None else self.bias
@@ -74,7 +76,7 @@ class Basic:
     bias: bool = False
 
     def __post_init__(self) -> None:
-        _check_residual("basic", self.version, self.shortcut, self.norm)
+        _check_residual("basic", self)
 
     def build(self, x: Tensor, make: Maker, *, filters: int, stride: int, name: str) -> Tensor:
         return _residual(x, make, self, [(filters, 3, stride), (filters, 3, 1)], stride, name)
@@ -100,7 +102,7 @@ class Bottleneck:
     bias: bool = False
 
     def __post_init__(self) -> None:
-        _check_residual("bottleneck", self.version, self.shortcut, self.norm)
+        _check_residual("bottleneck", self)
         check.positive("bottleneck.expansion", self.expansion)
 
     def build(self, x: Tensor, make: Maker, *, filters: int, stride: int, name: str) -> Tensor:
@@ -112,11 +114,16 @@ class Bottleneck:
 Block = Conv | Basic | Bottleneck
 
 
-def _check_residual(place: str, version: str, shortcut: str, norm: str) -> None:
+def _check_residual(place: str, block: Basic | Bottleneck) -> None:
+    version: Any = block.version
+    if isinstance(version, int | float) and not isinstance(version, bool):
+        version = f"{version:g}"  # YAML reads an unquoted 1.5 as a number
+        object.__setattr__(block, "version", version)
     check.one_of(f"{place}.version", version, ("1", "1.5", "2"))
-    check.one_of(f"{place}.shortcut", shortcut, ("projection", "padding"))
-    check.one_of(f"{place}.norm", norm, ("before", "after"))
-    if version == "2" and norm == "after":
+    check.one_of(f"{place}.shortcut", block.shortcut, ("projection", "padding"))
+    check.one_of(f"{place}.norm", block.norm, ("before", "after"))
+    check_flag(f"{place}.bias", block.bias)
+    if version == "2" and block.norm == "after":
         raise check.SettingError(
             f"{place}.norm: version 2 normalises before each activation; leave norm out or take version 1"
         )
@@ -175,7 +182,7 @@ def _shortcut(x: Tensor, make: Maker, block: Basic | Bottleneck, filters: int, s
 
 
 def _padded_shortcut(x: Tensor, filters: int, stride: int, name: str) -> Tensor:
-    """Option A: every stride-th pixel, and as many zero channels before and after as are missing."""
+    """Option A: every stride-th pixel, and the missing channels as zeros, half of them before and half after."""
     missing = filters - x.shape[-1]
     if missing < 0:
         raise check.SettingError(f"{name}: padding cannot take channels away; use shortcut 'projection'")

@@ -29,6 +29,41 @@ def check_padding(place: str, name: Padding) -> Padding:
     return check.one_of(place, name, PADDINGS)
 
 
+def check_flag(place: str, value: bool) -> bool:
+    """Return ``value`` if it is True or False: the string ``'no'`` would count as true."""
+    if not isinstance(value, bool):
+        raise check.SettingError(check.sentence(place, "True or False", repr(value)))
+    return value
+
+
+def check_widths(place: str, widths: Any) -> tuple[int, ...]:
+    """Return ``widths`` as a tuple if it is a list or tuple of whole numbers of at least 1."""
+    if not isinstance(widths, list | tuple):
+        raise check.SettingError(check.sentence(place, "a list of whole numbers, one for each layer", repr(widths)))
+    return tuple(check.positive(place, width) for width in widths)
+
+
+def check_image(place: str, x: Tensor) -> None:
+    """Refuse a row of numbers where an image belongs."""
+    if len(x.shape) != 4:
+        expected = "an image of shape (height, width, channels)"
+        raise check.SettingError(check.sentence(place, expected, tuple(x.shape[1:]), "For rows use a Dense learner"))
+
+
+def check_window(place: str, x: Tensor, size: int) -> None:
+    """Refuse feature maps that a window of ``size`` pixels does not fit into."""
+    height, width = x.shape[1:3]
+    if min(height, width) < size:
+        expected = f"feature maps of at least {size}×{size}, the size of the window"
+        remedy = "Make the input larger, or use fewer strides and pools"
+        raise check.SettingError(check.sentence(place, expected, f"{height}×{width}", remedy))
+
+
+def margins(window: int) -> tuple[int, int]:
+    """The pixels to pad before and after, so that windows of stride s give ``ceil(size / s)`` results."""
+    return (window - 1) // 2, window // 2
+
+
 @dataclass(frozen=True, slots=True)
 class Maker:
     """Makes the layers of one model.
@@ -62,13 +97,15 @@ class Maker:
     ) -> Tensor:
         """A convolution, He-initialised (He et al. 2015, for layers that a rectifier follows).
 
-        Where the stride is above 1, ``same`` pads ``kernel // 2`` on all four sides, as the papers'
-        code does; Keras by itself would pad more at the bottom right, and torch could not follow it.
+        Where the stride is above 1, ``same`` pads an odd kernel by ``kernel // 2`` on all four sides, as the
+        papers' code does; Keras by itself would pad more at the bottom right, and torch could not follow it.
         """
         if padding == "same" and stride > 1:
             if kernel > 1:
-                x = keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}-pad")(x)
+                x = self.pad(x, f"{name}-pad", kernel)
             padding = "valid"
+        if padding == "valid":
+            check_window(name, x, kernel)
         layer = keras.layers.Conv2D(
             filters,
             kernel,
@@ -79,6 +116,10 @@ class Maker:
             name=name,
         )
         return layer(x)
+
+    def pad(self, x: Tensor, name: str, window: int) -> Tensor:
+        """Zeros around the image, as many as a window of this size needs to start at every stride-th pixel."""
+        return keras.layers.ZeroPadding2D((margins(window), margins(window)), name=name)(x)
 
     def dense(self, x: Tensor, name: str, units: int) -> Tensor:
         """A fully connected layer, Glorot-initialised (Glorot & Bengio 2010), with bias."""

@@ -41,14 +41,16 @@ def outline(model: Any) -> tuple[Part, ...]:
     for layer in model.layers:
         match = _PART.match(layer.name)
         parts.setdefault(match[0] if match else "input", []).append(layer)
-    return tuple(_part(name, layers) for name, layers in sorted(parts.items(), key=_position))
+    tasks = [f"task-{name}" for name in model.output] if isinstance(model.output, dict) else []
+    return tuple(_part(name, parts[name]) for name in sorted(parts, key=lambda name: _position(name, tasks)))
 
 
-def _position(item: tuple[str, list[Any]]) -> tuple[int, int]:
-    """Input, stem, groups by number, what closes the learner, then the tasks as they stand."""
-    name = item[0]
+def _position(name: str, tasks: list[str]) -> tuple[int, int]:
+    """Input, stem, groups by number, what closes the learner, then the tasks in the recipe's order."""
     order = ["input", "stem", "learner-group", "learner", "task"]
     place = next(i for i, prefix in enumerate(order) if name.startswith(prefix))
+    if name in tasks:
+        return place, tasks.index(name)
     number = re.search(r"group(\d+)", name)
     return place, int(number[1]) if number else 0
 

@@ -11,7 +11,17 @@ from typing import Literal
 from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose.blocks import Basic, Block, Bottleneck, Conv
-from lensmith.compose.layers import Maker, Padding, Tensor, check_activation, check_padding
+from lensmith.compose.layers import (
+    Maker,
+    Padding,
+    Tensor,
+    check_activation,
+    check_flag,
+    check_image,
+    check_padding,
+    check_widths,
+    check_window,
+)
 
 POOLS = ("max", "average")
 
@@ -40,6 +50,8 @@ class Pool:
         check_padding("pool.padding", self.padding)
 
     def build(self, x: Tensor, name: str) -> Tensor:
+        if self.padding == "valid":
+            check_window(name, x, self.size)
         layer = keras.layers.MaxPooling2D if self.kind == "max" else keras.layers.AveragePooling2D
         return layer(self.size, strides=self.stride, padding=self.padding, name=name)(x)
 
@@ -71,17 +83,20 @@ class ConvStem:
             check.positive(f"conv-stem.{name}", getattr(self, name))
         if self.pool is not None:
             check.positive("conv-stem.pool", self.pool)
+        check_flag("conv-stem.norm", self.norm)
+        if self.bias is not None:
+            check_flag("conv-stem.bias", self.bias)
         check_activation("conv-stem.activation", self.activation)
 
     def build(self, x: Tensor, make: Maker) -> Tensor:
+        check_image("stem", x)
         bias = not self.norm if self.bias is None else self.bias
         x = make.conv(x, "stem-conv", self.filters, self.kernel, stride=self.stride, bias=bias)
         x = make.norm(x, "stem-norm") if self.norm else x
         x = make.activation(x, "stem-activation", self.activation)
         if self.pool is None:
             return x
-        x = keras.layers.ZeroPadding2D(self.pool // 2, name="stem-pool-pad")(x)
-        return Pool(self.pool, stride=2).build(x, "stem-pool")
+        return Pool(self.pool, stride=2).build(make.pad(x, "stem-pool-pad", self.pool), "stem-pool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +114,7 @@ class Group:
     Args:
         block: the record that is repeated.
         filters: one number for all ``blocks``, or one for each block.
-        blocks: how many; left out when ``filters`` names each.
+        blocks: how many, 1 if left out; left out when ``filters`` names each.
         stride: of the first block; None is the block's own (2 for residual blocks, else 1). All others have 1.
         pool: after the blocks; a whole number is a max pool of that window.
         dropout: share of activations dropped after the pool, 0..1.
@@ -114,15 +129,14 @@ class Group:
 
     def __post_init__(self) -> None:
         if not isinstance(self.block, Conv | Basic | Bottleneck):
-            got = type(self.block).__name__
-            raise check.SettingError(check.sentence("group.block", "a Conv, Basic or Bottleneck", got))
+            raise check.SettingError(check.sentence("group.block", "a Conv, Basic or Bottleneck", repr(self.block)))
         if isinstance(self.filters, list):
             object.__setattr__(self, "filters", tuple(self.filters))
         for filters in self.each_filters:
             check.positive("group.filters", filters)
         if self.stride is not None:
             check.positive("group.stride", self.stride)
-        if isinstance(self.pool, int):
+        if self.pool is not None and not isinstance(self.pool, Pool):
             object.__setattr__(self, "pool", Pool(check.positive("group.pool", self.pool)))
         check.between("group.dropout", self.dropout, 0.0, 1.0)
 
@@ -133,7 +147,7 @@ class Group:
             return (self.filters,) * (1 if self.blocks is None else check.positive("group.blocks", self.blocks))
         if not self.filters:
             raise check.SettingError("group.filters: expected at least one block; got none. Name a number of filters")
-        if self.blocks not in (None, len(self.filters)):
+        if self.blocks is not None and check.positive("group.blocks", self.blocks) != len(self.filters):
             expected = f"{len(self.filters)}, since filters names {len(self.filters)}"
             raise check.SettingError(check.sentence("group.blocks", expected, self.blocks, "Leave blocks out"))
         return self.filters
@@ -167,9 +181,7 @@ class Groups:
         object.__setattr__(self, "groups", tuple(groups))
 
     def build(self, x: Tensor, make: Maker) -> Tensor:
-        if len(x.shape) != 4:
-            expected = "an image of shape (height, width, channels)"
-            raise check.SettingError(check.sentence("learner", expected, x.shape[1:], "For rows use a Dense learner"))
+        check_image("learner", x)
         for i, group in enumerate(self.groups, start=1):
             x = group.build(x, make, f"learner-group{i}")
         if getattr(self.groups[-1].block, "version", "") == "2":  # version 2 leaves its last sum not activated
@@ -192,7 +204,7 @@ class Dense:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "units", tuple(check.positive("dense.units", width) for width in self.units))
+        object.__setattr__(self, "units", check_widths("dense.units", self.units))
         if not self.units:
             raise check.SettingError("dense.units: expected at least one layer; got none. For no learner, say None")
         check_activation("dense.activation", self.activation)

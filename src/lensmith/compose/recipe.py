@@ -83,9 +83,7 @@ class Recipe:
             SettingError: a part or a setting is unknown, missing or of the wrong kind; the nearest name is suggested.
         """
         plain = written.check_keys("recipe", values, ("input", "tasks"), ("stem", "learner"))
-        tasks = plain["tasks"]
-        if not isinstance(tasks, Mapping):
-            raise check.SettingError(check.sentence("tasks", "a task for each name", repr(tasks)))
+        tasks = _check_names(plain["tasks"])
         return Recipe(
             input=plain["input"],
             stem=written.from_plain("stem", plain.get("stem"), written.STEMS),
@@ -109,46 +107,38 @@ def _check_input(shape: Any) -> tuple[int, ...]:
     return tuple(check.positive("input", size) for size in sizes)
 
 
-def _check_part(place: str, part: Any, kinds: Mapping[str, type]) -> None:
-    if part is not None and not isinstance(part, tuple(kinds.values())):
-        expected = f"{', '.join(kind.__name__ for kind in kinds.values())} or None"
-        raise check.SettingError(check.sentence(place, expected, repr(part)))
+def _check_part(place: str, part: Any, kinds: Mapping[str, type], *, may_be_none: bool = True) -> None:
+    if isinstance(part, tuple(kinds.values())) or (part is None and may_be_none):
+        return
+    names = [kind.__name__ for kind in kinds.values()] + ["None"] * may_be_none
+    raise check.SettingError(check.sentence(place, f"{', '.join(names[:-1])} or {names[-1]}", repr(part)))
 
 
-def _check_tasks(tasks: Mapping[str, Task]) -> dict[str, Task]:
-    if not tasks:
-        raise check.SettingError("tasks: expected at least one; got none. For example {'label': Classify(10)}")
-    for name, task in tasks.items():
+def _check_names(tasks: Any) -> Mapping[str, Any]:
+    if not isinstance(tasks, Mapping):
+        remedy = "For example {'label': Classify(10)}"
+        raise check.SettingError(check.sentence("tasks", "a task for each name", repr(tasks), remedy))
+    for name in tasks:
         if not isinstance(name, str) or not _TASK_NAME.fullmatch(name):
             expected = "a name of letters, digits and underscores"
             raise check.SettingError(check.sentence("tasks", expected, repr(name)))
-        if task is None:
-            raise check.SettingError(check.sentence(f"tasks.{name}", f"one of {', '.join(written.TASKS)}", "nothing"))
-        _check_part(f"tasks.{name}", task, written.TASKS)
+    return tasks
+
+
+def _check_tasks(tasks: Mapping[str, Task]) -> dict[str, Task]:
+    if not _check_names(tasks):
+        raise check.SettingError("tasks: expected at least one; got none. For example {'label': Classify(10)}")
+    for name, task in tasks.items():
+        _check_part(f"tasks.{name}", task, written.TASKS, may_be_none=False)
     return dict(tasks)
 
 
 def _assemble(recipe: Recipe, make: Maker) -> Any:
     source = keras.Input(recipe.input, name="image" if len(recipe.input) == 3 else "row")
-    x = _build_part("stem", recipe.stem, source, make)
-    x = _build_part("learner", recipe.learner, x, make)
+    x = recipe.stem.build(source, make) if recipe.stem else source
+    x = recipe.learner.build(x, make) if recipe.learner else x
     outputs = {name: build_head(task, x, make, name) for name, task in recipe.tasks.items()}
     return keras.Model(source, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="lensmith")
-
-
-def _build_part(place: str, part: Stem | Learner | None, x: Any, make: Maker) -> Any:
-    if part is None:
-        return x
-    try:
-        return part.build(x, make)
-    except check.SettingError:
-        raise
-    except ValueError as error:
-        # Keras refuses shapes with several lines of stack and advice; the first sentence says what is wrong.
-        reason = str(error).strip().splitlines()[0]
-        expected = f"parts that fit an input of {tuple(x.shape[1:])}"
-        remedy = "Make the input larger, or use fewer strides and pools"
-        raise check.SettingError(check.sentence(place, expected, reason, remedy)) from error
 
 
 def _size(weights: list[Any]) -> int:

@@ -11,9 +11,10 @@ from typing import ClassVar, Literal
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.compose.layers import Maker, Tensor, check_activation
+from lensmith.compose.layers import Maker, Tensor, check_activation, check_widths
 
 HeadPool = Literal["average", "max", "flatten"]
+OutputActivation = Literal["softmax", "sigmoid", "linear"]
 HEAD_POOLS: tuple[HeadPool, ...] = ("average", "max", "flatten")
 
 
@@ -31,7 +32,7 @@ class Classify:
     """
 
     kind: ClassVar[str] = "class"
-    output_activation: ClassVar[str] = "softmax"
+    output_activation: ClassVar[OutputActivation] = "softmax"
     loss: ClassVar[str] = "sparse_categorical_crossentropy"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
@@ -59,7 +60,7 @@ class Binary:
     """Yes or no: a sigmoid over one logit; targets are 0 and 1. Arguments as for :class:`Classify`."""
 
     kind: ClassVar[str] = "class"
-    output_activation: ClassVar[str] = "sigmoid"
+    output_activation: ClassVar[OutputActivation] = "sigmoid"
     loss: ClassVar[str] = "binary_crossentropy"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
@@ -82,7 +83,7 @@ class MultiLabel:
     """Any number of ``classes`` at once: a sigmoid over each logit; targets are rows of 0 and 1."""
 
     kind: ClassVar[str] = "classes"
-    output_activation: ClassVar[str] = "sigmoid"
+    output_activation: ClassVar[OutputActivation] = "sigmoid"
     loss: ClassVar[str] = "binary_crossentropy"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
@@ -107,7 +108,7 @@ class Regress:
     """``values`` numbers, trained on the squared error. Other arguments as for :class:`Classify`."""
 
     kind: ClassVar[str] = "number"
-    output_activation: ClassVar[str] = "linear"
+    output_activation: ClassVar[OutputActivation] = "linear"
     loss: ClassVar[str] = "mean_squared_error"
     metrics: ClassVar[tuple[str, ...]] = ("mean_absolute_error",)
 
@@ -132,7 +133,7 @@ Task = Classify | Binary | MultiLabel | Regress
 
 def _check_head(task: Task, place: str) -> None:
     check.one_of(f"{place}.pool", task.pool, HEAD_POOLS)
-    object.__setattr__(task, "hidden", tuple(check.positive(f"{place}.hidden", width) for width in task.hidden))
+    object.__setattr__(task, "hidden", check_widths(f"{place}.hidden", task.hidden))
     check.between(f"{place}.dropout", task.dropout, 0.0, 1.0)
     check_activation(f"{place}.activation", task.activation)
     check.between(f"{place}.weight", task.weight, 0.0, 1e6)

@@ -13,29 +13,34 @@ from lensmith.backend import keras
 
 _HEAD = re.compile(r"task-([A-Za-z0-9_]+)-(?:logits|output)")
 # Where a part of the model ends: the last layer of each of these is a candidate for a tap.
-_PART = re.compile(
-    r"stem-pool|stem(?=-)|learner-group\d+-block\d+|learner-group\d+-pool|learner(?=-(?:norm|relu)$)"
-)
+_PART = re.compile(r"stem-pool|stem(?=-)|learner-group\d+-block\d+|learner-group\d+-pool|learner(?=-(?:norm|relu)$)")
 
 
 def heads(model: Any) -> dict[str, str]:
-    """The layer of each task that gives its logits, or its numbers for a regression."""
+    """The layer of each task that gives its logits, or its numbers for a regression, in the order of the tasks.
+
+    Raises:
+        SettingError: the model has none, so it was not built from a recipe.
+    """
     found = {match[1]: layer.name for layer in model.layers if (match := _HEAD.fullmatch(layer.name))}
     if not found:
         raise check.SettingError("model: expected layers named task-NAME-logits; got none. Was it built from a recipe?")
-    return found
+    # Keras sorts layers by depth, which is not the order of the tasks.
+    order = model.output if isinstance(model.output, dict) else found
+    return {name: found[name] for name in order if name in found}
 
 
 def logits(model: Any) -> Any:
     """The model without its last activations, in the same structure: what a loss should be computed from."""
     outputs = {name: model.get_layer(layer).output for name, layer in heads(model).items()}
-    order = list(model.output) if isinstance(model.output, dict) else list(outputs)
-    chosen = {name: outputs[name] for name in order}
-    return keras.Model(model.input, chosen if len(chosen) > 1 else next(iter(chosen.values())), name="logits")
+    return keras.Model(model.input, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="logits")
 
 
 def embedding(model: Any) -> Any:
-    """The pooled vector that the first task's head reads, of shape ``(batch, features)``."""
+    """The vector that the first task's logits are computed from, of shape ``(batch, features)``.
+
+    It is the pooled feature maps, or the last hidden layer where the head has hidden layers.
+    """
     layer = model.get_layer(next(iter(heads(model).values())))
     return keras.Model(model.input, layer.input, name="embedding")
 

@@ -46,19 +46,20 @@ def to_plain(part: Any) -> Any:
 
 
 def from_plain(place: str, value: Any, kinds: Kinds) -> Any:
-    """The part that ``value`` describes, one of ``kinds``; None and plain numbers pass through.
+    """The part that ``value`` describes, one of ``kinds``; None passes through.
 
     Raises:
         SettingError: names the place, such as ``learner.groups[1].block``.
     """
-    if value is None or isinstance(value, int | float):
-        return value
+    if value is None:
+        return None
     if isinstance(value, str):
         value = {"part": value}
     if not isinstance(value, Mapping):
-        raise check.SettingError(check.sentence(place, f"one of {', '.join(kinds)}", repr(value)))
+        raise check.SettingError(check.sentence(place, f"a part ({', '.join(kinds)})", repr(value)))
     name = value.get("part", next(iter(kinds)) if len(kinds) == 1 else None)
-    kind = kinds[check.one_of(f"{place}.part", name, kinds)]
+    remedy = f"{name!r} is a part, but not for this place" if name in _NAMES.values() else ""
+    kind = kinds[check.one_of(f"{place}.part", name, kinds, remedy)]
     settings = check_keys(place, {key: item for key, item in value.items() if key != "part"}, *_keys(kind))
     made = {key: _setting(f"{place}.{key}", kind, key, item) for key, item in settings.items()}
     return _make(place, kind, made)
@@ -72,20 +73,20 @@ def _keys(kind: type) -> tuple[list[str], list[str]]:
 
 def _setting(place: str, kind: type, key: str, value: Any) -> Any:
     inside = _INSIDE.get((kind, key))
-    if isinstance(value, list | tuple):
-        if inside is None:
-            return tuple(value)
-        return tuple(from_plain(f"{place}[{i}]", item, inside) for i, item in enumerate(value))
-    return from_plain(place, value, inside) if inside else value
+    if inside is None or (key == "pool" and isinstance(value, int)):  # a number is short for a max pool
+        return value
+    if kind is not Groups:
+        return from_plain(place, value, inside)
+    if not isinstance(value, list | tuple):
+        raise check.SettingError(check.sentence(place, "a list of groups", repr(value)))
+    return tuple(from_plain(f"{place}[{i}]", item, inside) for i, item in enumerate(value))
 
 
 def _make(place: str, kind: type, settings: Mapping[str, Any]) -> Any:
     try:
         return kind(*settings.get("groups", ())) if kind is Groups else kind(**settings)
-    except check.SettingError as error:
-        raise check.SettingError(f"{place}: {error}") from None
-    except TypeError:
-        raise check.SettingError(check.sentence(place, "settings of the right kind", repr(dict(settings)))) from None
+    except check.SettingError as error:  # "dense.units: …" becomes "learner.units: …"
+        raise check.SettingError(f"{place}.{str(error).removeprefix(f'{_NAMES[kind]}.')}") from None
 
 
 def check_keys(place: str, values: Any, required: Iterable[str], optional: Iterable[str]) -> dict[str, Any]:
@@ -94,7 +95,9 @@ def check_keys(place: str, values: Any, required: Iterable[str], optional: Itera
         raise check.SettingError(check.sentence(place, "settings by name", repr(values)))
     required, known = list(required), [*required, *optional]
     for key in values:
-        check.one_of(f"{place}.{key}", key, known)
+        if not known:
+            raise check.SettingError(check.sentence(place, "no settings", repr(key)))
+        check.one_of(place, key, known)
     for key in required:
         if key not in values:
             raise check.SettingError(f"{place}.{key}: missing; it has no default")
@@ -106,8 +109,20 @@ def to_yaml(values: Mapping[str, Any]) -> str:
 
 
 def from_yaml(text: str) -> Any:
+    """What the text says, as plain values.
+
+    Raises:
+        SettingError: the text is not YAML; names the line.
+    """
+    if not isinstance(text, str):
+        raise check.SettingError(check.sentence("recipe", "YAML text", repr(text)))
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-        raise check.SettingError(f"recipe, line {line}: not YAML: {getattr(error, 'problem', error)}") from None
+    except yaml.MarkedYAMLError as error:
+        place = f"recipe, line {error.problem_mark.line + 1}" if error.problem_mark else "recipe"
+        raise check.SettingError(f"{place}: not YAML: {error.problem}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise check.SettingError(f"recipe, line {line}: not YAML: {error.reason}") from None
+    except (ValueError, RecursionError) as error:  # such as the 13th month, or ten thousand brackets
+        raise check.SettingError(f"recipe: not YAML: {error}") from None

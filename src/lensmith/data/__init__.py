@@ -13,6 +13,7 @@ from lensmith.data.preprocess import Preprocessing, preprocessing
 from lensmith.data.resampling import resize, resize_matrix
 from lensmith.data.samples import bundled
 from lensmith.data.sources import read
+from lensmith.data.targets import to_array
 
 __all__ = [
     "Audit",
@@ -31,4 +32,5 @@ __all__ = [
     "resize",
     "resize_matrix",
     "split",
+    "to_array",
 ]

@@ -38,7 +38,7 @@ def summary(audit: Audit) -> str:
     Example:
         >>> from lensmith import data
         >>> summary(data.audit(data.bundled("digits")))
-        'digits: 1,797 images, 8 x 8 pixels, gray'
+        'bundled:digits: 1,797 images, 8 x 8 pixels, gray'
     """
     text = f"{audit.records.name}: {len(audit.records):,} {audit.kind}"
     if set(audit.parts) != {"all"}:

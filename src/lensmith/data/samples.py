@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import ModuleType
+
 import numpy as np
 
 from lensmith import check
@@ -35,10 +38,17 @@ def bundled(name: str) -> Records:
     check.one_of("bundled data", name, NAMES)
     from sklearn import datasets  # here, for importing it takes a second
 
-    if name == "digits":
-        digits = datasets.load_digits()
-        images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-        return from_arrays(images, digits.target, [str(digit) for digit in digits.target_names], name=name)
+    records = _digits(datasets) if name == "digits" else _table(datasets, name)
+    return replace(records, name=f"bundled:{name}")  # what `read` takes, so that a run finds them again
+
+
+def _digits(datasets: ModuleType) -> Records:
+    digits = datasets.load_digits()
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    return from_arrays(images, digits.target, [str(digit) for digit in digits.target_names], name="digits")
+
+
+def _table(datasets: ModuleType, name: str) -> Records:
     table = getattr(datasets, f"load_{name.replace('-', '_')}")()
     names = ["progression"] if name == "diabetes" else [str(label) for label in table.target_names]
     return from_rows(table.data, table.target, names, name=name)

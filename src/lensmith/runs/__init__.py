@@ -1,7 +1,6 @@
 """Runs: a folder that can rebuild itself. Wires data, compose, train and ship together."""
 
 from lensmith.runs.folder import RunFolder, fresh
-from lensmith.runs.health import Health, examine
 from lensmith.runs.opening import evaluate, open_model, ship_run
 from lensmith.runs.run import Prepared, Run, begin, open_run, prepare, resume, start
 from lensmith.runs.scoring import Scores, score
@@ -10,7 +9,6 @@ from lensmith.runs.spec import DataSpec, FitSpec, ModelSpec, Spec, parse_spec, r
 __all__ = [
     "DataSpec",
     "FitSpec",
-    "Health",
     "ModelSpec",
     "Prepared",
     "Run",
@@ -19,7 +17,6 @@ __all__ = [
     "Spec",
     "begin",
     "evaluate",
-    "examine",
     "fresh",
     "open_model",
     "open_run",

@@ -44,6 +44,7 @@ def content(folder: RunFolder) -> Content:
         audit=noted["audit"],
         environment=environment,
         spec=text,
+        proof=results["proof"] or {},
         commands=_commands(folder, results),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ def judge(folder: RunFolder, spec: Spec, saved: ship.Saved, parts: Parts) -> dic
         What ``results.json`` holds.
     """
     name, part = next((name, part) for name, part in reversed(list(zip(PARTS, parts, strict=True))) if part)
-    scores = score(saved, part, batch=spec.data.batch)
+    scores = score(saved, part)
     results: dict[str, Any] = {
         "part": name,
         "examples": scores.examples,
@@ -41,18 +40,9 @@ def judge(folder: RunFolder, spec: Spec, saved: ship.Saved, parts: Parts) -> dic
         "proof": None,
     }
     if spec.ship is not None:
-        proof = ship.export(saved, folder.artifact, examples(part))
+        proof = ship.export(saved, folder.artifact, part[:PROOF_EXAMPLES])
         results |= {"artifact": str(folder.artifact), "proof": proof.to_dict()}
     return results
-
-
-def examples(part: Records) -> list[Path | np.ndarray]:
-    """What an artifact is proven on: the first examples of a part, as they are before any preprocessing."""
-    return [_raw(record) for record in part[:PROOF_EXAMPLES]]
-
-
-def _raw(record: Record) -> Path | np.ndarray:
-    return record.row if record.image is None else record.image  # type: ignore[return-value]
 
 
 def _mistakes(folder: RunFolder, task: str, scores: Scores, part: Records) -> list[dict[str, Any]]:

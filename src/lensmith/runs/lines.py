@@ -36,9 +36,11 @@ def load(text: str, name: str) -> Any:
 
 def explain(error: ValidationError, text: str, name: str, model: type[BaseModel]) -> str:
     """The first thing pydantic found wrong, as one line with its place in the file."""
-    first = error.errors()[0]
-    place = [part for part in first["loc"] if isinstance(part, int) or part in _words(text, first["loc"])]
-    where = f"{name}, line {line_of(text, first['loc'])}: {dotted(place or first['loc'])}"
+    # A misspelt name is reported twice, as one too many and one too few; the first tells more.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    last = {first["loc"][-1]} if first["type"] == "missing" else set()
+    place = [part for part in first["loc"] if isinstance(part, int) or part in last or part in text]
+    where = f"{name}, line {line_of(text, first['loc'])}: {dotted(place)}"
     if first["type"] == "extra_forbidden":
         known = _known(model, first["loc"][:-1])
         remedy = check.nearest(str(first["loc"][-1]), known)
@@ -73,11 +75,6 @@ def _child(node: Any, part: int | str) -> tuple[Any, Any]:
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return None, node.value[part]
     return None, None
-
-
-def _words(text: str, place: Place) -> set[str]:
-    """The names of a place that stand in the text; pydantic adds the names of the types it tried."""
-    return {part for part in place if isinstance(part, str) and part in text}
 
 
 def _known(model: type[BaseModel], place: Place) -> list[str]:

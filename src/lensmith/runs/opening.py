@@ -8,7 +8,7 @@ from typing import Literal
 from lensmith import check, data, ship
 from lensmith.records import Records
 from lensmith.runs.folder import RunFolder, existing, read_json
-from lensmith.runs.judge import examples
+from lensmith.runs.judge import PROOF_EXAMPLES
 from lensmith.runs.manifest import restore
 from lensmith.runs.scoring import Scores, score
 from lensmith.runs.spec import parse_spec
@@ -72,7 +72,7 @@ def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof
     parts = restore(read_json(folder.data), data.read(spec.data.source), spec.data.source)
     judged = next(part for part in reversed(parts) if part)
     path = out or folder.artifact
-    return path, ship.export(ship.load(folder.model), path, examples(judged))
+    return path, ship.export(ship.load(folder.model), path, judged[:PROOF_EXAMPLES])
 
 
 def _part(records: Records, part: PartName | None) -> Records:

@@ -69,7 +69,7 @@ def prepare(spec: Spec, records: Records | None = None) -> Prepared:
     image = spec.data.image or resolve.image_size(audit)
     preprocessing = data.preprocessing(parts[0], image=image, scaling=spec.data.scaling)
     recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
-    return Prepared(_written_out(spec, recipe), recipe, parts, preprocessing, audit)
+    return Prepared(_written_out(spec, recipe, preprocessing.scaling), recipe, parts, preprocessing, audit)
 
 
 def start(
@@ -79,7 +79,7 @@ def start(
     data: Parts,  # the word a user expects; the room of this name is not needed here
     plan: train.Fit | None = None,
     batch: int = 32,
-    scaling: str = "0..1",
+    scaling: str | None = None,
     seed: int = 0,
     progress: train.Progress | None = None,
 ) -> Run:
@@ -91,7 +91,7 @@ def start(
         data: training, validation and test records, as :func:`lensmith.data.split` gives them.
         plan: the training stage.
         batch: examples a step.
-        scaling: ``0..1``, ``-1..1``, ``standardise`` or ``none``.
+        scaling: ``0..1``, ``-1..1``, ``standardise`` or ``none``; None suits the kind of data.
         seed: of initial weights, dropout and the order of the examples.
         progress: who is told how far it is.
     """
@@ -162,15 +162,18 @@ def objectives(recipe: Recipe) -> dict[str, train.Objective]:
     }
 
 
-def _written_out(spec: Spec, recipe: Recipe) -> Spec:
-    """The spec with the size and the parts that were chosen, so that it means the same wherever it is read."""
+def _written_out(spec: Spec, recipe: Recipe, scaling: str) -> Spec:
+    """The spec with the size, scaling and parts that were chosen, so that it means the same wherever it is read."""
     plain = recipe.to_dict()
     model = ModelSpec(learner=plain["learner"], stem=plain["stem"], tasks=plain["tasks"])
     image = recipe.input if len(recipe.input) == 3 else None
-    return spec.model_copy(update={"model": model, "data": spec.data.model_copy(update={"image": image})})
+    data_section = spec.data.model_copy(update={"image": image, "scaling": scaling})
+    return spec.model_copy(update={"model": model, "data": data_section})
 
 
-def _from_records(recipe: Recipe, parts: Parts, plan: train.Fit, *, batch: int, scaling: str, seed: int) -> Prepared:
+def _from_records(
+    recipe: Recipe, parts: Parts, plan: train.Fit, *, batch: int, scaling: str | None, seed: int
+) -> Prepared:
     """What :func:`prepare` makes of a spec, made of objects."""
     image = recipe.input if len(recipe.input) == 3 else None
     preprocessing = data.preprocessing(parts[0], image=image, scaling=scaling)
@@ -180,7 +183,7 @@ def _from_records(recipe: Recipe, parts: Parts, plan: train.Fit, *, batch: int, 
         train=(FitSpec.from_stage(plan),),
         seed=seed,
     )
-    spec = _written_out(spec, recipe)
+    spec = _written_out(spec, recipe, preprocessing.scaling)
     recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
     return Prepared(spec, recipe, parts, preprocessing, data.audit(everything))
 
@@ -195,16 +198,14 @@ def _carry_on(folder: RunFolder, spec: Spec, parts: Parts, *, progress: train.Pr
     tasks = list(recipe.tasks)
     training, validation = (
         data.batches(part, preprocessing, size=spec.data.batch, seed=spec.seed, shuffle=shuffle, tasks=tasks)
-        if part
-        else None
-        for part, shuffle in ((parts[0], True), (parts[1], False))
+        for part, shuffle in ((parts[0], True), (parts[1] or parts[0], False))
     )
     history = train.fit(
         compose.logits(model),
         training,
         stage=spec.train[0].to_stage(),
         objectives=objectives(recipe),
-        validation=validation,
+        validation=validation if parts[1] else None,
         folder=folder.path,
         resume=True,
         seed=spec.seed,
@@ -213,7 +214,7 @@ def _carry_on(folder: RunFolder, spec: Spec, parts: Parts, *, progress: train.Pr
     saved = ship.Saved(model, recipe, parts[0].labels, preprocessing)
     ship.save(folder.model, saved)
     results = judge(folder, spec, saved, parts) | {
-        "best_epoch": history.best.epoch if history.best and validation else None,
+        "best_epoch": history.best.epoch if history.best and parts[1] else None,
         "monitor": history.monitor,
         "stopped_early": history.stopped,
         "seconds": round(time.monotonic() - began, 2),

@@ -60,23 +60,22 @@ class Scores:
         return per_label(truth, given, names), ((truth & given).sum(axis=0), given.sum(axis=0))
 
 
-def score(model: ship.Saved | ship.Artifact, records: Records, *, batch: int = 32) -> Scores:
+def score(model: ship.Saved | ship.Artifact, records: Records) -> Scores:
     """Run a model over labelled examples.
 
     Args:
         model: a trained model or a shipped artifact.
         records: their labels are matched with the model's by name.
-        batch: examples at a time.
 
     Raises:
         DataError: a task or a class of the examples is unknown to the model.
     """
     records = match_labels(records, model.labels)
     tasks = model.recipe.tasks
-    batches = data.batches(records, model.preprocessing, size=batch, shuffle=False, tasks=list(tasks))
-    truth = dict(batches.targets)
-    outputs = _outputs(model, batches)
-    loss, found = 0.0, {}
+    truth = {task: data.to_array(records, task) for task in tasks}
+    outputs = model.predict(records)
+    loss = 0.0
+    found: dict[str, float] = {}
     for task, head in tasks.items():
         values = _measure(head, truth[task], outputs[task])
         loss += head.weight * values["loss"]
@@ -108,9 +107,8 @@ def match_labels(records: Records, labels: Mapping[str, Labels]) -> Records:
 
 def chosen(outputs: np.ndarray) -> np.ndarray:
     """The class each row of probabilities speaks for, int64 of shape (examples,); one column is a yes or no."""
-    if outputs.shape[1] == 1:
-        return (outputs[:, 0] > 0.5).astype(np.int64)
-    return outputs.argmax(axis=1)
+    answers: np.ndarray = outputs[:, 0] > 0.5 if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+    return answers.astype(np.int64)
 
 
 def _places(records: Records, task: str, known: Labels) -> tuple[int, ...] | None:
@@ -136,16 +134,6 @@ def _moved(target: Any, places: tuple[int, ...] | None) -> Any:
     if places is None:
         return target
     return tuple(places[index] for index in target) if isinstance(target, tuple) else places[target]
-
-
-def _outputs(model: ship.Saved | ship.Artifact, batches: data.Batches) -> dict[str, np.ndarray]:
-    if isinstance(model, ship.Artifact):
-        sources = [record.row if record.image is None else record.image for record in batches.records]
-        return model.predict(sources)
-    parts = [model.model.predict_on_batch(x) for x, _ in batches.epoch(0)]
-    if not isinstance(parts[0], dict):
-        parts = [{next(iter(model.recipe.tasks)): part} for part in parts]
-    return {task: np.concatenate([part[task] for part in parts]) for task in parts[0]}
 
 
 def _measure(head: Task, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:

@@ -40,11 +40,12 @@ class DataSpec(Section):
     """Where the examples are, and what the model sees of them.
 
     ``image`` is ``[height, width, channels]``; left out, the size is chosen by looking at the images.
+    ``scaling`` left out is 0..1 for images and standardisation for rows of numbers.
     """
 
     source: str
     image: tuple[int, int, int] | None = None
-    scaling: Scaling = "0..1"
+    scaling: Scaling | None = None
     split: SplitSpec = SplitSpec()
     batch: int = Field(32, ge=1)
 

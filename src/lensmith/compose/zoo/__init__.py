@@ -41,7 +41,7 @@ def get(name: str, *, bias: bool = False) -> Recipe:
     Raises:
         SettingError: there is none; the nearest name is suggested.
     """
-    if name not in TABLE:
+    if name not in names():
         remedy = check.nearest(name, TABLE) or "See them all: lensmith zoo"
         raise check.SettingError(f"there is no {name!r} in the zoo. {remedy}")
     return with_bias(TABLE[name]) if bias else TABLE[name]

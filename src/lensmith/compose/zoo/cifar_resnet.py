@@ -22,7 +22,7 @@ def cifar_resnet(depth: int, version: Version = "1", classes: int = 10) -> Recip
     Raises:
         SettingError: the depth is not 6n + 2.
     """
-    blocks, rest = divmod(depth - 2, 6)
+    blocks, rest = divmod(check.positive("depth", depth) - 2, 6)
     if rest or blocks < 1:
         lower = max(8, depth - rest)
         raise check.SettingError(check.sentence("depth", "6n + 2", depth, f"Take {lower} or {lower + 6}"))

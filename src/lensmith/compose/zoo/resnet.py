@@ -6,6 +6,7 @@ gives the convention of ``keras.applications`` and its counts.
 
 from __future__ import annotations
 
+from lensmith import check
 from lensmith.compose.blocks import Basic, Bottleneck, Version
 from lensmith.compose.parts import ConvStem, Group, Groups
 from lensmith.compose.recipe import Recipe
@@ -22,8 +23,12 @@ VERSIONS: tuple[Version, ...] = ("1", "1.5", "2")
 
 
 def resnet(depth: int, version: Version) -> Recipe:
-    """ResNet of ``depth`` layers: 18, 34, 50, 101 or 152."""
-    block, counts = DEPTHS[depth]
+    """ResNet of ``depth`` layers: 18, 34, 50, 101 or 152.
+
+    Raises:
+        SettingError: there is no ResNet of this depth or version.
+    """
+    block, counts = DEPTHS[check.one_of("depth", depth, DEPTHS)]
     # Version 2 normalises and activates at the start of each block, so its stem does neither.
     entry = {"norm": version != "2", "activation": "linear" if version == "2" else "relu"}
     return Recipe(

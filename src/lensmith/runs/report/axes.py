@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from lensmith.runs.report import svg
-
-Form = Callable[[float], str]  # how a value reads beside its tick
 
 
 def ticks(low: float, high: float, count: int = 5, *, whole: bool = False) -> tuple[float, ...]:
@@ -28,7 +26,7 @@ def ticks(low: float, high: float, count: int = 5, *, whole: bool = False) -> tu
         >>> ticks(1, 12, whole=True)
         (2.0, 4.0, 6.0, 8.0, 10.0, 12.0)
     """
-    if high <= low:
+    if high - low <= 1e-6 * max(abs(low), abs(high)):
         if whole:
             return (low,)
         low, high = low - (abs(low) or 1) / 10, high + (abs(high) or 1) / 10
@@ -46,6 +44,19 @@ def _step(rough: float) -> float:
     power = 10 ** math.floor(math.log10(rough))
     factor = min((1, 2, 5, 10), key=lambda factor: abs(math.log(rough / power / factor)))
     return float(factor * power)
+
+
+def labels(values: Sequence[float], *, percent: bool = False) -> tuple[str, ...]:
+    """The tick values as text, all with as many decimals as their step needs.
+
+    >>> labels((0.0, 0.5, 1.0)), labels((0.8, 0.9, 1.0), percent=True)
+    (('0.0', '0.5', '1.0'), ('80\\u202f%', '90\\u202f%', '100\\u202f%'))
+    """
+    factor, unit = (100, "\u202f%") if percent else (1, "")
+    step = factor * (values[1] - values[0]) if len(values) > 1 else 1.0
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    form = f",.{decimals}f" if decimals <= 5 else ".3g"
+    return tuple(f"{factor * value:{form}}{unit}" for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +85,24 @@ class Frame:
     x: Scale
     y: Scale
 
-    def draw(self, across: Sequence[float], up: Sequence[float], forms: tuple[Form, Form], label: str) -> Markup:
-        """Grid lines with the tick values beside them, and the horizontal axis' label."""
+    def draw(self, across: Sequence[float], up: Sequence[float], label: str, *, percent: bool = False) -> Markup:
+        """Grid lines with the tick values beside them, and the horizontal axis' label.
+
+        Args:
+            across: tick values of the horizontal axis.
+            up: of the vertical one.
+            label: of the horizontal axis.
+            percent: whether the vertical values are shares, to be written in percent.
+        """
         left, right, bottom = self.x.start, self.x.end, self.y.start
         rows = [
-            svg.line((left, self.y(tick)), (right, self.y(tick)), "grid")
-            + svg.text(left - 8, self.y(tick) + 4, forms[1](tick), "tick end")
-            for tick in up
+            svg.line((left, self.y(value)), (right, self.y(value)), "grid")
+            + svg.text(left - 8, self.y(value) + 4, words, "tick end")
+            for value, words in zip(up, labels(up, percent=percent), strict=True)
         ]
-        columns = [svg.text(self.x(tick), bottom + 18, forms[0](tick), "tick middle") for tick in across]
+        columns = [
+            svg.text(self.x(value), bottom + 18, words, "tick middle")
+            for value, words in zip(across, labels(across), strict=True)
+        ]
         name = svg.text((left + right) / 2, bottom + 36, label, "tick middle")
         return Markup("").join([*rows, *columns, name])

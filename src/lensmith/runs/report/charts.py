@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from markupsafe import Markup
@@ -24,7 +23,14 @@ Row = Mapping[str, float | None]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart: its name in words, its values by epoch, and the one to read out."""
+    """One line of a chart.
+
+    Args:
+        name: in words; empty where the chart's title says it.
+        style: ``main`` for validation, or for the only line there is, else ``aside``.
+        values: by epoch; None where there is none.
+        shown: the value to read out beside the title.
+    """
 
     name: str
     style: str
@@ -67,19 +73,20 @@ def curves(history: Sequence[Row], best: int | None) -> tuple[Chart, ...]:
 def _curve(rows: Sequence[Row], name: str, best: int | None) -> Chart:
     epochs = [int(row["epoch"] or 0) for row in rows]
     at = epochs.index(best) if best in epochs else len(rows) - 1
-    lines = tuple(
-        _line(rows, key, words, style, at)
-        for key, words, style in ((name, "training", "train"), (f"val_{name}", "validation", "valid"))
-        if any(key in row for row in rows)
-    )
+    keys = [(key, words) for key, words in ((name, "training"), (f"val_{name}", "validation")) if _has(rows, key)]
+    lines = tuple(_line(rows, key, words, at, main=key == keys[-1][0]) for key, words in keys)
     title = "learning rate" if name == "rate" else wording.plain(name)
     return Chart(title, lines, _draw(title, name, epochs, lines, best))
 
 
-def _line(rows: Sequence[Row], key: str, words: str, style: str, at: int) -> Line:
+def _has(rows: Sequence[Row], key: str) -> bool:
+    return any(key in row for row in rows)
+
+
+def _line(rows: Sequence[Row], key: str, words: str, at: int, *, main: bool) -> Line:
     values = tuple(_finite(row.get(key)) for row in rows)
     words = "" if key == "rate" else words
-    return Line(words, style, values, wording.measure(values[at], key))
+    return Line(words, "main" if main else "aside", values, wording.measure(values[at], key))
 
 
 def _finite(value: float | None) -> float | None:
@@ -91,16 +98,12 @@ def _draw(title: str, name: str, epochs: Sequence[int], lines: Sequence[Line], b
     up = ticks(min(found, default=0), max(found, default=1))
     frame = Frame(Scale(epochs[0], epochs[-1], _LEFT, _RIGHT), Scale(up[0], up[-1], _BOTTOM, _TOP))
     across = ticks(epochs[0], epochs[-1], 6, whole=True)
-    drawn = [frame.draw(across, up, (wording.number, partial(_tick, name=name)), "epoch")]
+    drawn = [frame.draw(across, up, "epoch", percent=wording.is_share(name))]
     if best in epochs:
         drawn.append(_best(frame, best or 0))
     drawn += [_path(frame, epochs, line, best) for line in lines]
-    says = f"{title} over {len(epochs)} epochs; " + ", ".join(f"{line.name} {line.shown}" for line in lines)
+    says = f"{title} to epoch {epochs[-1]}: " + ", ".join(f"{line.name} {line.shown}".strip() for line in lines)
     return svg.picture(_WIDTH, _HEIGHT, says, *drawn)
-
-
-def _tick(value: float, name: str) -> str:
-    return f"{100 * value:.4g}\u202f%" if wording.is_share(name) else wording.number(value)
 
 
 def _best(frame: Frame, best: int) -> Markup:
@@ -127,7 +130,7 @@ def _path(frame: Frame, epochs: Sequence[int], line: Line, best: int | None) -> 
 def _dot(frame: Frame, epoch: int, value: float, line: Line, best: int | None) -> Markup:
     style = f"dot {line.style}" + (" chosen" if epoch == best else "")
     place = {"cx": frame.x(epoch), "cy": frame.y(value), "r": 4.5 if epoch == best else 2.2, "class": style}
-    says = f"epoch {epoch}: {line.name} {wording.number(value)}"
+    says = f"epoch {epoch}: " + f"{line.name} {wording.number(value)}".strip()
     return svg.element("circle", place, svg.element("title", {}, says))
 
 
@@ -143,7 +146,7 @@ def scatter(truth: np.ndarray, predicted: np.ndarray, name: str) -> Markup:
     steps = ticks(low, high)
     ends = steps[0], steps[-1]
     frame = Frame(Scale(*ends, _LEFT, _RIGHT), Scale(*ends, _BOTTOM + 90, _TOP))
-    grid = frame.draw(steps, steps, (wording.number, wording.number), f"true {name}")
+    grid = frame.draw(steps, steps, f"true {name}")
     diagonal = svg.line((frame.x(ends[0]), frame.y(ends[0])), (frame.x(ends[1]), frame.y(ends[1])), "best")
     points = [_point(frame, true, guess) for true, guess in pairs]
     title = svg.text(_LEFT, _TOP - 10, f"predicted {name}", "tick start")

@@ -124,6 +124,7 @@ class Content:
             ``findings`` and ``set_aside``.
         environment: versions, devices, threads and platform; values are text, numbers, lists or mappings.
         spec: the whole spec as YAML.
+        proof: of the shipped artifact: ``max_difference``, ``images``, ``tolerance``; empty where nothing was shipped.
         commands: how to go on: what for, and the command.
     """
 
@@ -143,4 +144,5 @@ class Content:
     audit: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     spec: str = ""
+    proof: Mapping[str, Any] = field(default_factory=dict)
     commands: tuple[tuple[str, str], ...] = ()

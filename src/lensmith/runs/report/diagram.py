@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _WIDE, _HIGH, _LOW = 112.0, 138.0, 62.0  # of a box; the low one is for tasks, when there are many
 _GAP, _ROW_GAP = 18.0, 34.0
 _COLUMNS = 8  # that fit the page
-_PADDING = 6.0
+_PADDING = 1.0  # for the outline of a box at the edge
 
 Place = tuple[float, float]  # the left and top edge of a box
 
@@ -44,7 +45,7 @@ def diagram(parts: Sequence[Part]) -> Markup:
     ends, high = _task_places(places[-1] if places else (0.0, 0.0), len(tasks), columns)
     lift = _lift(places, ends, high)
     places = [(x, y + lift) for x, y in places]
-    arrows = [_arrow(start, end) for start, end in zip(places, places[1:], strict=False)]
+    arrows = [_arrow(start, end) for start, end in itertools.pairwise(places)]
     arrows += [_fan(places[-1], end, high) for end in ends if places]
     boxes = [_box(part, place, _HIGH) for part, place in zip(trunk, places, strict=True)]
     boxes += [_box(part, place, high) for part, place in zip(tasks, ends, strict=True)]
@@ -81,15 +82,13 @@ def _lift(places: list[Place], ends: list[Place], high: float) -> float:
 
 
 def _arrow(start: Place, end: Place) -> Markup:
-    """From one box to the next: straight in a row, in three turns to the next row."""
+    """From one box to the next: straight on in a row, around the corner and from above into the next row."""
     x, y = start[0] + _WIDE, start[1] + _HIGH / 2
-    goal, level = end[0], end[1] + _HIGH / 2
-    if level == y:
-        return _stroke(f"M{x + 2} {y}H{goal - 4}", goal, level)
-    half = end[1] - _ROW_GAP / 2
-    turn = f"H{x + 4}Q{x + 9} {y} {x + 9} {y + 5}V{half - 5}Q{x + 9} {half} {x + 4} {half}"
-    back = f"H{goal + 9}H{goal + 3}Q{goal - 5} {half} {goal - 5} {half + 5}V{level}"
-    return _stroke(f"M{x + 2} {y}{turn}{back}", goal, level)
+    if end[1] == start[1]:
+        return _stroke(f"M{x + 2} {y}H{end[0] - 4}", f"M{end[0] - 8} {y - 4}l6 4l-6 4")
+    half, goal = end[1] - _ROW_GAP / 2 - 3, end[0] + _WIDE / 2
+    turn = f"H{x + 4}q5 0 5 5V{half - 5}q0 5 -5 5H{goal + 5}q-5 0 -5 5V{end[1] - 4}"
+    return _stroke(f"M{x + 2} {y}{turn}", f"M{goal - 4} {end[1] - 8}l4 6l4 -6")
 
 
 def _fan(start: Place, end: Place, high: float) -> Markup:
@@ -97,12 +96,12 @@ def _fan(start: Place, end: Place, high: float) -> Markup:
     x, y = start[0] + _WIDE, start[1] + _HIGH / 2
     goal, level = end[0], end[1] + high / 2
     middle = (x + goal) / 2
-    return _stroke(f"M{x + 2} {y}C{middle} {y} {middle} {level} {goal - 4} {level}", goal, level)
+    curve = f"M{x + 2} {y}C{middle} {y} {middle} {level} {goal - 4} {level}"
+    return _stroke(curve, f"M{goal - 8} {level - 4}l6 4l-6 4")
 
 
-def _stroke(path: str, x: float, y: float) -> Markup:
-    head = f"M{x - 8} {y - 4}L{x - 2} {y}L{x - 8} {y + 4}"
-    return svg.element("path", {"d": path, "class": "arrow"}) + svg.element("path", {"d": head, "class": "arrow"})
+def _stroke(*paths: str) -> Markup:
+    return Markup("").join(svg.element("path", {"d": path, "class": "arrow"}) for path in paths)
 
 
 def _box(part: Part, place: Place, high: float) -> Markup:

@@ -57,6 +57,7 @@ def _environment() -> Environment:
         "plain": wording.plain,
         "shape": wording.shape,
         "share": wording.share,
+        "tail": wording.tail,
         "written": _written,
     }
     environment.globals |= {
@@ -64,6 +65,7 @@ def _environment() -> Environment:
         "confused_pairs": results.confused_pairs,
         "curves": charts.curves,
         "diagram": diagram,
+        "largest": _largest,
         "is_tiny": pictures.is_tiny,
         "largest_matrix": matrix.LARGEST,
         "most_mistakes": MOST_MISTAKES,
@@ -101,6 +103,11 @@ def _history_columns(content: Content) -> tuple[str, ...]:
     """The names in the history, in order of first use, the epoch first."""
     names = dict.fromkeys(name for row in content.history for name in row)
     return ("epoch", *(name for name in names if name != "epoch"))
+
+
+def _largest(by_part: Mapping[str, Mapping[str, int]]) -> int:
+    """The largest count of a class in any part; at least 1, to divide by."""
+    return max([1, *(count for counts in by_part.values() for count in counts.values())])
 
 
 def _written(value: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lensmith import check
 
-LARGEST = 144  # pixels along the longer side; the page shows pictures at about this size
+LARGEST = 128  # pixels along the longer side; the page shows pictures at about this size
 
 
 def thumbnail(image: np.ndarray, limit: int = LARGEST) -> np.ndarray:
@@ -25,7 +25,7 @@ def thumbnail(image: np.ndarray, limit: int = LARGEST) -> np.ndarray:
         return image
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return small.reshape(*small.shape[:2], -1)  # OpenCV drops a single channel
+    return np.reshape(small, (*small.shape[:2], -1))  # OpenCV drops a single channel
 
 
 def data_uri(image: np.ndarray) -> str:
@@ -53,4 +53,4 @@ def data_uri(image: np.ndarray) -> str:
 
 def is_tiny(image: np.ndarray) -> bool:
     """Whether the image is so small that its pixels should show when it is made larger."""
-    return max(image.shape[:2]) < LARGEST // 2
+    return bool(max(image.shape[:2]) < LARGEST // 2)

@@ -32,14 +32,16 @@ def number(value: float | None) -> str:
 def share(value: float | None, digits: int = 1) -> str:
     """A part of one in percent; never rounded up to all of it, nor down to none.
 
-    >>> share(0.9833), share(0.99996), share(1.0)
-    ('98.3\\u202f%', '99.996\\u202f%', '100\\u202f%')
+    >>> share(0.9833), share(0.99996), share(1.0), share(0.00002)
+    ('98.3\\u202f%', '99.996\\u202f%', '100\\u202f%', '<0.1\\u202f%')
     """
     if value is None or not math.isfinite(value):
         return NOTHING
     if value in (0, 1):
-        return f"{value:.0%}".replace("%", f"{_NARROW}%")
-    while digits < 6 and round(100 * value, digits) in (0, 100):
+        return f"{100 * value:.0f}{_NARROW}%"
+    if 0 < value < 0.5 * 10.0 ** -(digits + 2):
+        return f"<{10.0**-digits:g}{_NARROW}%"
+    while value < 1 and digits < 6 and round(100 * value, digits) >= 100:
         digits += 1
     return f"{100 * value:.{digits}f}{_NARROW}%"
 
@@ -95,3 +97,12 @@ def shape(sizes: tuple[int, ...]) -> str:
     ('28×28×1', '1,000')
     """
     return f"{sizes[0]:,}" if len(sizes) == 1 else "×".join(str(size) for size in sizes)
+
+
+def tail(source: str, length: int = 18) -> str:
+    """The end of a path, where files differ.
+
+    >>> tail("photos/tulip/IMG_0231.jpg")
+    '…ulip/IMG_0231.jpg'
+    """
+    return source if len(source) <= length else f"…{source[1 - length :]}"

@@ -1,4 +1,4 @@
-"""What a machine has, and what must be mended: the facts behind ``lensmith doctor``."""
+"""What a machine has, and what must be mended. Loads no room that needs Keras, since Keras may be what is ill."""
 
 from __future__ import annotations
 

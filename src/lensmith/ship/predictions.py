@@ -1,0 +1,86 @@
+"""Predictions with names: what a model or an artifact says of images, for people and for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from lensmith import check
+from lensmith.records import Labels
+from lensmith.ship.artifact import Example, name_of
+from lensmith.ship.proof import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A name and its probability, 0..1; or, for a regression, its number."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What was said of one example.
+
+    Args:
+        source: the file, or what else names the example.
+        tasks: for each task the names with their probabilities, most probable first; numbers in their own order.
+    """
+
+    source: str
+    tasks: Mapping[str, tuple[Scored, ...]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A form that JSON holds."""
+        return {
+            "source": self.source,
+            "tasks": {task: [asdict(one) for one in scored] for task, scored in self.tasks.items()},
+        }
+
+
+def predict(model: Predictor, images: Sequence[Example], *, top: int = 3) -> list[Prediction]:
+    """Predict, and name what was predicted.
+
+    Args:
+        model: a saved model or an opened artifact; both say the same.
+        images: files, uint8 pixels ``(height, width, channels)``, records, or rows of numbers.
+        top: how many classes to name at most; of a task with several classes at once, also all from 0.5 on.
+
+    Returns:
+        One prediction for each image, in order.
+
+    Raises:
+        DataError: an image cannot be read; it is named.
+    """
+    check.positive("top", top)
+    if not len(images):
+        return []
+    outputs = model.predict(images)
+    return [
+        Prediction(
+            name_of(image, i),
+            {task: named(values[i], model.labels[task], top=top) for task, values in outputs.items()},
+        )
+        for i, image in enumerate(images)
+    ]
+
+
+def named(values: np.ndarray, labels: Labels, *, top: int) -> tuple[Scored, ...]:
+    """Put names to the outputs of one example and task.
+
+    Example:
+        >>> named(np.array([0.25]), Labels("class", ("benign", "malignant")), top=2)
+        (Scored(label='benign', score=0.75), Scored(label='malignant', score=0.25))
+    """
+    if labels.kind == "class" and len(values) == 1:  # the one output is the probability of the second name
+        values = np.array([1 - values[0], values[0]])
+    scored = [Scored(name, float(value)) for name, value in zip(labels.names, values, strict=True)]
+    if labels.kind == "number":
+        return tuple(scored)
+    if labels.kind == "classes":
+        top = max(top, sum(one.score >= 0.5 for one in scored))
+    return tuple(sorted(scored, key=lambda one: -one.score)[:top])

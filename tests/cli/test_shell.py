@@ -1,0 +1,190 @@
+"""The shell: every verb as a user calls it, its document, its exit status."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lensmith.cli import main
+
+TINY = """\
+data: {source: "SOURCE", batch: 6}
+model:
+  learner: {part: groups, groups: [{block: {part: conv, norm: before}, filters: 8, pool: 2, dropout: 0.1}]}
+  tasks: {label: {part: classify, pool: flatten}}
+train: [{epochs: 4, rate: 0.01}]
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a call of the shell came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def lensmith(*words: object, cwd: Path | None = None) -> Done:
+    """Run the command line as the installed program does, in this process, since starting Keras takes seconds."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["lensmith", *map(str, words)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        contextlib.chdir(cwd or Path.cwd()),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def process(*words: object, **environment: str) -> Done:
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-m", "lensmith", *map(str, words)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | environment, check=False, timeout=300
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def document(done: Done) -> Any:
+    """The one line of standard output, as JSON."""
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1, "one document on one line"
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two classes that can be told apart: 30 dark and 30 bright pictures, and one broken file."""
+    folder = tmp_path_factory.mktemp("data") / "my photos"
+    random = np.random.default_rng(0)
+    for name, level in (("bright", 190), ("dark", 60)):
+        (folder / name).mkdir(parents=True)
+        for i in range(30):
+            pixels = np.clip(random.normal(level, 20, (12, 10, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i:02}.png")
+    (folder / "dark" / "broken.jpg").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(photos: Path) -> dict[str, Any]:
+    spec = photos.parent / "spec.yaml"
+    spec.write_text(TINY.replace("SOURCE", "my photos"))
+    return document(lensmith("train", spec, "--run", photos.parent / "run", "--json"))
+
+
+def test_train_reports_and_ships(trained: dict[str, Any]) -> None:
+    for name in ("run", "report", "artifact"):
+        assert Path(trained[name]).exists()
+    assert trained["part"] == "test"
+    assert trained["accuracy"] >= 0.9
+    assert trained["parity_max_difference"] <= 1e-4
+    assert (Path(trained["run"]) / "model" / "weights.safetensors").is_file()
+    noted = json.loads((Path(trained["run"]) / "data.json").read_text())
+    assert [Path(entry["source"]).name for entry in noted["set_aside"]] == ["broken.jpg"]
+
+
+@pytest.mark.parametrize("what", ["run", "artifact"])
+def test_evaluate(trained: dict[str, Any], photos: Path, what: str) -> None:
+    values = document(lensmith("evaluate", trained[what], photos, "--json"))
+    assert values["examples"] == 60
+    assert {"loss", "accuracy"} <= values.keys()
+    assert [(row["name"], row["examples"]) for row in values["classes"]["label"]] == [("bright", 30), ("dark", 30)]
+
+
+def test_predict_gives_the_same_from_run_and_artifact(trained: dict[str, Any], photos: Path) -> None:
+    image = photos / "dark" / "03.png"
+    answers = [document(lensmith("predict", trained[what], image, "--json")) for what in ("run", "artifact")]
+    for answer in answers:
+        assert answer[0]["source"] == str(image)
+        assert answer[0]["tasks"]["label"][0]["label"] == "dark"
+    scores = [answer[0]["tasks"]["label"][0]["score"] for answer in answers]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+
+
+def test_report_and_ship_again(trained: dict[str, Any], tmp_path: Path) -> None:
+    assert document(lensmith("report", trained["run"], "--json"))["report"] == trained["report"]
+    shipped = document(lensmith("ship", trained["run"], "--to", "onnx", "--out", tmp_path / "again.onnx", "--json"))
+    assert Path(shipped["artifact"]).is_file()
+    assert shipped["proof"]["max_difference"] <= 1e-4
+
+
+def test_resume_of_a_finished_run_says_the_same(trained: dict[str, Any]) -> None:
+    again = document(lensmith("train", "--resume", trained["run"], "--json"))
+    assert {**again, "seconds": 0} == {**trained, "seconds": 0}
+
+
+def test_a_dry_run_writes_nothing(photos: Path, tmp_path: Path) -> None:
+    done = lensmith("train", photos, "--dry-run", "--epochs", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Nothing was trained" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_zoo_and_doctor() -> None:
+    one = document(lensmith("zoo", "resnet20-cifar-v1", "--json"))
+    assert (one["trainable_parameters"], one["input"]) == (269_722, [32, 32, 3])
+    well = document(lensmith("doctor", "--json"))
+    assert well["backend"] in well["installed"]
+    assert "keras" in well["versions"]
+    assert well["troubles"] == []
+
+
+def test_doctor_names_what_mends() -> None:
+    done = process("doctor", "--json", KERAS_BACKEND="tensorflow")
+    if "tensorflow" in json.loads(done.stdout)["installed"]:
+        pytest.skip("TensorFlow is installed here, so naming it is no trouble")
+    assert done.returncode == 1
+    assert "KERAS_BACKEND" in json.loads(done.stdout)["troubles"][0]["message"]
+    assert json.loads(done.stdout)["troubles"][0]["command"] == "unset KERAS_BACKEND"
+
+
+def test_nothing_is_left_in_the_home_folder(tmp_path: Path) -> None:
+    assert process("doctor", HOME=str(tmp_path)).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+# Each row: the words, the exit status, and what the one line on standard error says.
+REFUSED = [
+    (["train"], 2, "expected DATA or SPEC"),
+    (["train", "nowhere"], 1, "nowhere"),
+    (["train", "nowhere.yaml"], 2, "cannot be read"),
+    (["train", "--resume", "nowhere"], 2, "expected the folder of a run"),
+    (["train", "bundled:digit"], 2, "Did you mean"),
+    (["train", "bundled:digits", "--model", "resnet19-v1"], 2, "Did you mean 'resnet18-v1'?"),
+    (["train", "bundled:digits", "--image", "64"], 2, "HEIGHTxWIDTHxCHANNELS"),
+    (["train", "bundled:digits", "--model", "vgg16", "--dry-run"], 2, "input"),
+    (["evaluate", "nowhere", "bundled:digits"], 2, "expected a run, a saved model or an artifact"),
+    (["predict", "nowhere", "a.png"], 2, "expected a run, a saved model or an artifact"),
+    (["report", "nowhere"], 2, "expected the folder of a run"),
+    (["zoo", "vgg15"], 2, "Did you mean"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "says"), REFUSED, ids=[" ".join(row[0]) for row in REFUSED])
+def test_refusals_are_one_line_with_a_status(words: list[str], status: int, says: str, tmp_path: Path) -> None:
+    done = lensmith(*words, cwd=tmp_path)
+    assert done.returncode == status, done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("lensmith: ")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_usage_has_its_own_status() -> None:
+    assert lensmith("trian").returncode == 2
+    assert lensmith("train", "--epochs", "none", "x").returncode == 2
+    assert lensmith("--version").stdout.strip()

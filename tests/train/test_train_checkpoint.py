@@ -1,0 +1,241 @@
+"""Checkpoints are whole or absent, and damage is found and named."""
+
+import errno
+import logging
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from train_digits import STAGE, train_forgetful
+
+from lensmith import check
+from lensmith.backend import keras
+from lensmith.train import checkpoint, history
+from lensmith.train.state import arrays_of, put
+
+NOTHING: dict[str, dict[str, np.ndarray]] = {group: {} for group in checkpoint.GROUPS}
+
+
+def arrays(value: float = 1.0) -> dict[str, dict[str, np.ndarray]]:
+    return NOTHING | {"variables": {"b/kernel": np.full((2, 3), value, "float32"), "a/state": np.array([7, 1], "uint32")}}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = checkpoint.write(tmp_path, 420, arrays(), {"x": [1, None, 0.1]})
+    assert path.name == "step-000420"
+    found, broken = checkpoint.latest(tmp_path)
+    assert found is not None and broken == ()
+    assert found.state["x"] == [1, None, 0.1]
+    assert list(found.arrays("variables")) == ["b/kernel", "a/state"]  # in their order, not the alphabet's
+    assert found.arrays("variables")["a/state"].dtype == np.uint32
+
+
+DTYPES = st.sampled_from(["float32", "float16", "float64", "int64", "int32", "uint32", "uint8", "bool"])
+
+
+@settings(deadline=None, max_examples=40)
+@given(hnp.arrays(DTYPES, hnp.array_shapes(min_dims=0, max_dims=3, max_side=3)))
+def test_any_array_comes_back_to_the_bit(tmp_path_factory: pytest.TempPathFactory, array: np.ndarray) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    groups = NOTHING | {"optimizer": {"plain": array, "turned": array.T}}
+    found = checkpoint.read(checkpoint.write(folder, 1, groups, {}))
+    assert isinstance(found, checkpoint.Checkpoint)
+    for name, expected in groups["optimizer"].items():
+        back = found.arrays("optimizer")[name]
+        assert back.dtype == expected.dtype and back.shape == expected.shape
+        assert back.tobytes() == expected.tobytes()
+
+
+def test_replaces_one_of_the_same_step(tmp_path: Path) -> None:
+    for value in (1.0, 2.0):
+        path = checkpoint.write(tmp_path, 5, arrays(value), {})
+    assert [found.name for found in tmp_path.iterdir()] == ["step-000005"]
+    assert checkpoint.read(path).arrays("variables")["b/kernel"][0, 0] == 2.0
+
+
+def test_steps_are_sorted_as_numbers(tmp_path: Path) -> None:
+    for step in (999_999, 1_000_000, 2):
+        checkpoint.write(tmp_path, step, NOTHING, {})
+    assert [checkpoint.step_of(path) for path in checkpoint.listed(tmp_path)] == [2, 999_999, 1_000_000]
+
+
+def test_prune_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
+    paths = [checkpoint.write(tmp_path, step, NOTHING, {}) for step in (1, 2, 3, 4, 9)]
+    checkpoint.prune(tmp_path, newest=paths[3], keep=2, also=["step-000001"])
+    # Step 9 is later than the newest: it was broken and passed over.
+    assert [path.name for path in checkpoint.listed(tmp_path)] == ["step-000001", "step-000003", "step-000004"]
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "variables.safetensors flipped": (lambda path: flip(path / "variables.safetensors"), "not what was written"),
+    "optimizer.safetensors flipped": (lambda path: flip(path / "optimizer.safetensors"), "not what was written"),
+    "state.json flipped": (lambda path: flip(path / "state.json"), "state.json is not what was written"),
+    "metrics cut": (lambda path: os.truncate(path / "metrics.safetensors", 3), "metrics.safetensors is not"),
+    "a file gone": (lambda path: (path / "optimizer.safetensors").unlink(), "optimizer.safetensors is missing"),
+    "checksums gone": (lambda path: (path / "checksums.json").unlink(), "checksums.json is missing"),
+    "checksums cut": (lambda path: os.truncate(path / "checksums.json", 9), "checksums.json cannot be read"),
+    "checksums flipped": (lambda path: flip(path / "checksums.json"), "checkpoint"),
+    "everything gone": (lambda path: [file.unlink() for file in path.iterdir()], "checksums.json is missing"),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    train_forgetful(folder)
+    return folder
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=str)
+def test_the_one_before_a_damaged_one_is_used(
+    damage: str, finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = shutil.copytree(finished, tmp_path / "run")
+    act, reason = DAMAGE[damage]
+    newest = checkpoint.listed(folder / "checkpoints")[-1]
+    act(newest)
+    found, broken = checkpoint.latest(folder / "checkpoints")
+    assert found is not None and found.path.name == "step-000028"
+    assert [problem.source for problem in broken] == [str(newest)]
+    train_forgetful(folder)
+    assert "passed over the checkpoint" in caplog.text and reason in caplog.text
+    assert (folder / "history.jsonl").read_bytes() == (finished / "history.jsonl").read_bytes()
+    for group in ("variables", "optimizer"):
+        mine = checkpoint.read(newest).arrays(group)
+        for name, array in checkpoint.read(finished / "checkpoints" / newest.name).arrays(group).items():
+            assert any(np.array_equal(array, other) for other in mine.values()), name
+
+
+def test_when_none_is_whole_it_says_so(finished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished, tmp_path / "run")
+    for path in checkpoint.listed(folder / "checkpoints"):
+        (path / "state.json").unlink()
+    with pytest.raises(check.LensmithError, match="none of the checkpoints in .* is whole"):
+        train_forgetful(folder)
+
+
+def test_best_weights_that_are_damaged_are_said_to_be_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = checkpoint.read
+    monkeypatch.setattr(checkpoint, "read", lambda path: checkpoint.Problem(str(path), "state.json is missing"))
+    train_forgetful(tmp_path)
+    assert "the best weights are lost, the last ones stay" in caplog.text
+    assert isinstance(whole(tmp_path / "checkpoints" / "step-000030"), checkpoint.Checkpoint)
+
+
+def test_full_disk_by_injection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: Path) -> None:
+    write, left = checkpoint._write_file, 12
+
+    def full(path: Path, content: bytes) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            path.write_bytes(content[:10])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(path, content)
+
+    monkeypatch.setattr(checkpoint, "_write_file", full)
+    message = r"could not write checkpoint .*step-000008: no space left on device; the last good one is step-000004\."
+    with pytest.raises(check.LensmithError, match=message):
+        train_forgetful(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-000000", "step-000004"]
+    monkeypatch.setattr(checkpoint, "_write_file", write)
+    train_forgetful(tmp_path)
+    assert (tmp_path / "history.jsonl").read_bytes() == (finished / "history.jsonl").read_bytes()
+
+
+def test_full_disk_while_writing_the_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, rows: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(history, "write", full)
+    message = r"could not write the history in .*: no space left on device\. The last good checkpoint is .*step-000010\."
+    with pytest.raises(check.LensmithError, match=message):
+        train_forgetful(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A file system of 256 KiB, where this process may mount one."""
+    mount = shutil.which("mount")
+    place = tmp_path / "disk"
+    place.mkdir()
+    if mount is None or os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    done = subprocess.run([mount, "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no small file system can be mounted here: {done.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_full_disk_for_real(small_disk: Path, finished: Path) -> None:
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(120 * 1024))
+    with pytest.raises(check.LensmithError, match=r"no space left on device; the last good one is step-\d+\."):
+        train_forgetful(small_disk)
+    found, broken = checkpoint.latest(small_disk / "checkpoints")
+    assert found is not None and broken == ()
+    assert not list((small_disk / "checkpoints").glob(".*"))
+    filler.unlink()
+    train_forgetful(small_disk)
+    assert (small_disk / "history.jsonl").read_bytes() == (finished / "history.jsonl").read_bytes()
+
+
+def test_the_disk_it_takes_is_bounded(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    train_forgetful(tmp_path, stage=replace(STAGE, checkpoint_every=1, keep=3))
+    assert len(checkpoint.listed(tmp_path / "checkpoints")) <= 4
+
+
+def test_no_time_of_day_in_a_checkpoint_or_the_history(finished: Path) -> None:
+    assert "seconds" not in (finished / "history.jsonl").read_text()
+    assert "seconds" not in (finished / "checkpoints" / "step-000030" / "state.json").read_text()
+    assert "steps_per_second" in (finished / "timing.jsonl").read_text()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int32", "uint8"])
+def test_variables_of_any_type_come_back(dtype: str, tmp_path: Path) -> None:
+    value = np.array([[1, 3], [100, 7]])
+    variable = keras.Variable(value, dtype=dtype, name="v", trainable=False)
+    before = arrays_of([variable])
+    found = checkpoint.read(checkpoint.write(tmp_path, 1, NOTHING | {"variables": before}, {}))
+    variable.assign(np.zeros((2, 2)))
+    put([variable], found.arrays("variables"), "here")
+    assert keras.backend.standardize_dtype(variable.dtype) == dtype
+    np.testing.assert_array_equal(arrays_of([variable]).popitem()[1], before.popitem()[1])
+
+
+def test_paths_that_stand_twice_are_told_apart() -> None:
+    variables = [keras.Variable(np.full(2, value), name="same", dtype="float32") for value in (1.0, 2.0)]
+    taken = arrays_of(variables)
+    assert len(taken) == 2
+    for variable in variables:
+        variable.assign(np.zeros(2))
+    put(variables, taken, "here")
+    assert [array[0] for array in arrays_of(variables).values()] == [1.0, 2.0]
+
+
+def test_a_damaged_history_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "timing.jsonl"
+    path.write_text('{"epoch": 1}\n{"epo\n')
+    with pytest.raises(check.DataError, match=r"timing.jsonl:2: expected one JSON object"):
+        history.read(path)
+
+
+def test_warnings_go_through_logging(finished: Path) -> None:
+    assert logging.getLogger("lensmith.train").handlers == []
