@@ -21,14 +21,14 @@ SIZES = ((33, 47), (47, 65), (81, 95))
 
 
 def _narrow(recipe: Recipe) -> Recipe:
-    """The same structure: a quarter of the filters, little hidden layers, three blocks a group, the rest being alike."""
+    """The same structure: a quarter of the filters, little hidden layers, two blocks a group, the rest being alike."""
     stem, learner = recipe.stem, recipe.learner
     if isinstance(stem, ConvStem):
         stem = replace(stem, filters=stem.filters // 4)
     if isinstance(learner, Dense):
         learner = replace(learner, units=tuple(min(width, 16) for width in learner.units))
     if isinstance(learner, Groups):
-        quarters = [tuple(filters // 4 for filters in group.each_filters[:3]) for group in learner.groups]
+        quarters = [tuple(filters // 4 for filters in group.each_filters[:2]) for group in learner.groups]
         groups = zip(learner.groups, quarters, strict=True)
         learner = Groups(*(replace(group, filters=filters, blocks=None) for group, filters in groups))
     tasks = {name: replace(task, hidden=tuple(8 for _ in task.hidden)) for name, task in recipe.tasks.items()}
@@ -71,7 +71,7 @@ def batch() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def fill() -> Callable[[Any], Any]:
-    """``fill(model)``: set all its weights to numbers that numpy draws, the same on every machine and backend."""
+    """``fill(model)``: set all weights to numbers that numpy draws, the same on every machine; returns the model."""
 
     def draw(model: Any) -> Any:
         for weight in model.weights:

@@ -37,7 +37,7 @@ def row(request, small, built, batch, fill):
     recipe = zoo.get(name)
     total, trainable = recipe.count()
     model = built(name)
-    kept = model.get_weights()
+    kept = [weight.copy() for weight in model.get_weights()]  # on torch they are windows on the weights
     outputs = keras.tree.flatten(compose.logits(fill(model))(batch(small(name).input, 1)))
     first = np.concatenate([keras.ops.convert_to_numpy(output)[0] for output in outputs])[:6]
     model.set_weights(kept)

@@ -40,14 +40,6 @@ LABELS = {
 SCALING = Preprocessing(image=(20, 14, 3), scaling="standardise", mean=(120.0, 100.0, 90.0), deviation=(60.0, 50.0, 70))
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # Keras 3.15 calls numpy.array on a torch tensor, whose __array__ does not know numpy 2's `copy` yet:
-    # every `convert_to_numpy` inside Keras says so, and the numbers are right.
-    config.addinivalue_line(
-        "filterwarnings", "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-    )
-
-
 @dataclass(frozen=True)
 class Exported:
     """An artifact, what it came from, and the network as the backend gave it."""
@@ -116,7 +108,7 @@ def exported(saved: Saved, images: list[np.ndarray], tmp_path_factory: pytest.Te
 
     path = tmp_path_factory.mktemp("artifact") / "new" / "model.onnx"
     kept = []
-    whole = onnx._network
+    whole = onnx.export_network
 
     def keeping(*arguments: Any) -> Any:
         kept.append(whole(*arguments))
@@ -126,7 +118,7 @@ def exported(saved: Saved, images: list[np.ndarray], tmp_path_factory: pytest.Te
 
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setattr(onnx, "_network", keeping)
+        patch.setattr(onnx, "export_network", keeping)
         proof = export(saved, path, images)
     yield Exported(saved, path, proof, kept[0], printed.getvalue())
 
@@ -140,7 +132,7 @@ def reexport(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> Callable[..
         network = standard.ModelProto()
         network.CopyFrom(exported.network)
         fault(network)
-        monkeypatch.setattr(onnx, "_network", lambda *arguments: network)
+        monkeypatch.setattr(onnx, "export_network", lambda *arguments: network)
         return export(exported.saved, path, images, **options)
 
     return again

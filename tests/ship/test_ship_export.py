@@ -62,12 +62,17 @@ def test_the_file_says_what_it_takes_and_gives(exported):
     ]
 
 
-def test_the_metadata_is_complete(exported):
+def test_the_metadata_is_complete(exported, images):
     stored = {entry.key: entry.value for entry in onnx.load(exported.path).metadata_props}
     assert {name: json.loads(stored[f"lensmith.{name}"]) for name in ("labels", "preprocessing", "proof")} == {
         "labels": {task: labels.to_dict() for task, labels in exported.saved.labels.items()},
         "preprocessing": exported.saved.preprocessing.to_dict(),
-        "proof": {**exported.proof.to_dict(), "onnxruntime": onnxruntime.__version__},
+        "proof": {
+            "max_difference": exported.proof.max_difference,
+            "images": len(images),
+            "tolerance": 1e-4,
+            "onnxruntime": onnxruntime.__version__,
+        },
     }
     assert stored["lensmith.recipe"] == exported.saved.recipe.to_yaml()
     assert stored["lensmith.version"] == lensmith.__version__
@@ -165,11 +170,6 @@ def test_a_task_may_not_be_called_as_the_input(tmp_path):
         ship.export(model, tmp_path / "model.onnx", [np.zeros((3, 3, 1), np.uint8)])
 
 
-def test_an_older_opset_is_refused(saved, images, tmp_path):
-    with pytest.raises(check.SettingError, match="opset: expected 18 or later; got 17"):
-        ship.export(saved, tmp_path / "model.onnx", images, opset=17)
-
-
 def test_another_backend_is_told_what_to_do(saved, images, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "devices", lambda: ("cpu:0 cpu",))
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
@@ -222,7 +222,7 @@ def test_gray_digits_and_colour_files_through_one_small_network(tmp_path, draw):
     assert [one.source for one in predictions[4:]] == ["example 5", *map(str, sources[5:])]
 
 
-@pytest.mark.parametrize("name", ["resnet18-v2", "resnet20-cifar-v1"])
+@pytest.mark.parametrize("name", ["resnet18-v2", pytest.param("resnet20-cifar-v1", marks=pytest.mark.slow)])
 def test_residual_networks(name, settle, draw, tmp_path):
     recipe = replace(zoo.get(name), input=(32, 32, 3), tasks={"label": Classify(10)})
     model = ship.Saved(settle(recipe.build(0)), recipe, digit_names(), Preprocessing(image=(32, 32, 3)))

@@ -177,7 +177,7 @@ def test_labels_of_another_model_are_refused(folder):
     labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
     labels["shape"]["names"].pop()
     (folder / "labels.json").write_text(json.dumps(labels))
-    with pytest.raises(check.SettingError, match="labels of 'shape': expected 4 of kind 'class'; got 3"):
+    with pytest.raises(check.DataError, match="model: labels of 'shape': expected 4 of kind 'class'; got 3"):
         ship.load(folder)
 
 

@@ -306,7 +306,7 @@ def test_history_names_the_nearest_column() -> None:
         history["lose"]
 
 
-def test_float16_policy_trains() -> None:
+def test_mixed_precision_trains() -> None:
     start = keras.Input((64,), dtype="float32")
     layer = keras.layers.Dense(16, activation="relu", dtype="mixed_bfloat16")
     model = keras.Model(start, keras.layers.Dense(10, dtype="float32")(layer(start)))

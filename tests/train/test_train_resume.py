@@ -14,13 +14,13 @@ import pytest
 import train_digits
 from train_digits import CLASSES, STEPS, Killer, dense, digits, forgetful, train_forgetful
 
-from lensmith import backend, check
+from lensmith import backend, check, files
 from lensmith.backend import keras
 from lensmith.train import Constant, Fit, Interrupted, Patience, Silent, checkpoint, fit
 from lensmith.train.state import arrays_of
 
 
-class Stop(Exception):
+class Stop(BaseException):
     """Ends a run as a kill would: nothing is caught, nothing is written."""
 
 
@@ -78,7 +78,7 @@ def test_stopped_at_any_step(step: int, tmp_path: Path, untouched: Path) -> None
 
 def test_stopped_between_any_two_files(tmp_path: Path, untouched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ended in the middle of writing a checkpoint, at one place after another, until it goes through."""
-    write, left = checkpoint._write_file, 0
+    write, left = files._write, 0
 
     def failing(path: Path, content: bytes) -> None:
         nonlocal left
@@ -88,7 +88,7 @@ def test_stopped_between_any_two_files(tmp_path: Path, untouched: Path, monkeypa
             raise Stop
         write(path, content)
 
-    monkeypatch.setattr(checkpoint, "_write_file", failing)
+    monkeypatch.setattr(files, "_write", failing)
     for left in (0, 3, 5, 8, 12, 14, 1000):  # noqa: B007 (read in `failing`)
         try:
             train_forgetful(tmp_path)
@@ -250,7 +250,7 @@ def test_another_model_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_folder_with_a_run_is_not_begun_in(tmp_path: Path) -> None:
     train_forgetful(tmp_path)
-    with pytest.raises(check.SettingError, match="expected a folder without checkpoints; got step-000030. Resume it"):
+    with pytest.raises(check.SettingError, match=r"expected a folder without checkpoints; got step-000030\. Resume it"):
         train_forgetful(tmp_path, resume=False)
 
 

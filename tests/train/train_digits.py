@@ -121,9 +121,7 @@ def train_forgetful(folder: Path | None, *, progress: Any = None, resume: bool =
     """The run of the kill tests: 3 epochs of 10 steps on 300 digits; returns the model and the history."""
     model = forgetful()
     arguments = {"stage": STAGE, "objectives": {"digit": CLASSES}, "validation": digits(300, 400, seed=None)} | changes
-    history = fit(
-        model, digits(0, 300, seed=5), folder=folder, resume=resume, progress=progress, seed=11, **arguments
-    )
+    history = fit(model, digits(0, 300, seed=5), folder=folder, resume=resume, progress=progress, seed=11, **arguments)
     return model, history
 
 

@@ -14,15 +14,13 @@ report.html         all of it for a person
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lensmith import check
+from lensmith.files import put_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +110,12 @@ def fresh(stem: str, under: Path = Path("runs")) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            Path(beside).unlink(missing_ok=True)
-        raise check.LensmithError(f"{path} could not be written: {error.strerror}") from None
+    """Write a text file so that it is there whole or not at all."""
+    put_file(path, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, values: Any) -> None:
+    """Write a JSON file so that it is there whole or not at all."""
     write_text(path, json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 

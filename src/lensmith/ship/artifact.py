@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Example = Record | Path | str | np.ndarray  # an image file, uint8 pixels (h, w, channels), or a row of numbers
 Outputs = dict[str, np.ndarray]  # float32 (examples, units) by task
 
-WINDOW = 64  # examples in memory at once
+WINDOW = 32  # examples in memory at once
 _PIXELS = 2**24  # of a batch: their float32 copy takes 200 MB in colour
 # What an artifact carries besides the network, under these names with this prefix.
 PREFIX = "lensmith."
@@ -36,7 +36,8 @@ class Artifact:
         labels: the meaning of the outputs, by task.
         preprocessing: what happens inside to each example.
         size_limit: the longest side of an image it takes, in pixels.
-        proof: how it was compared with the model it came from; see :class:`lensmith.ship.Proof`.
+        proof: how close it is to the model it came from: ``max_difference``, ``images``, ``tolerance`` and the
+            version of ``onnxruntime``; see :class:`lensmith.ship.Proof`.
         version: of Lensmith, when it was made.
         recipe_yaml: the recipe of the network, as text.
         session: the ``onnxruntime.InferenceSession``.

@@ -11,12 +11,13 @@ from typing import Any
 
 from lensmith.data import Preprocessing
 
+OPSET = 18  # the version of ONNX's operators; the oldest that torch writes, so that most runtimes take it
 SIZE_LIMIT = 8192  # pixels, the longest side of an image an artifact takes
 INPUTS = ("images", "rows")
 SCALED = "scaled"  # the output: what enters the network
 
-# Whole numbers until the last division, so that no rounding of a position can move a pixel's weight; see
-# lensmith.data.resize_matrix, whose float64 this equals.
+# Whole numbers until the last division, so that no position is rounded: as good as the float64 of
+# lensmith.data.resize_matrix, with operators that every runtime has.
 _RESIZE_MATRIX = """
 <domain: "lensmith", opset_import: ["": OPSET]>
 resize_matrix (before, after) => (matrix)
@@ -140,13 +141,12 @@ preprocess (float[batch, CHANNELS] rows) => (float[batch, CHANNELS] scaled)
 """
 
 
-def entry(preprocessing: Preprocessing, opset: int) -> Any:
+def entry(preprocessing: Preprocessing) -> Any:
     """An ONNX model that preprocesses a batch as ``preprocessing`` does one example.
 
     Args:
         preprocessing: for images, the input is ``images``, uint8 of shape ``(batch, height, width, channels)``
             with any batch, height and width; for rows it is ``rows``, float32 of shape ``(batch, columns)``.
-        opset: the version of ONNX's operators, at least 18.
 
     Returns:
         An ``onnx.ModelProto`` whose one output, ``scaled``, is float32 of the shape that enters the network.
@@ -155,7 +155,7 @@ def entry(preprocessing: Preprocessing, opset: int) -> Any:
 
     *size, channels = preprocessing.shape
     text = _IMAGES + _RESIZE_MATRIX if size else _ROWS
-    values = {"OPSET": opset, "CHANNELS": channels, **dict(zip(("HEIGHT", "WIDTH"), size, strict=False))}
+    values = {"OPSET": OPSET, "CHANNELS": channels, **dict(zip(("HEIGHT", "WIDTH"), size, strict=False))}
     for name, value in values.items():
         text = text.replace(name, str(value))
     # Runtimes vary in how well they take functions; inlined, none is left.

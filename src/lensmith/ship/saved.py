@@ -22,9 +22,9 @@ from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose import Binary, Recipe
 from lensmith.data import Preprocessing
+from lensmith.files import put_file, write_folder
 from lensmith.records import Labels
 from lensmith.ship.artifact import Example, Outputs, joined, windows
-from lensmith.ship.writing import put_file, write_folder
 
 T = TypeVar("T")
 
@@ -157,7 +157,10 @@ def load(folder: Path | str) -> Saved:
     preprocessing = _parsed(folder / PREPROCESSING, lambda text: Preprocessing.from_dict(json.loads(text)))
     model = recipe.build(seed=0)
     assign(model, _arrays(folder / WEIGHTS), str(folder / WEIGHTS))
-    return Saved(model, recipe, labels, preprocessing)
+    try:
+        return Saved(model, recipe, labels, preprocessing)
+    except check.SettingError as error:
+        raise check.DataError(f"{folder}: {error}") from error
 
 
 def arrays_of(model: Any) -> dict[str, np.ndarray]:

@@ -8,10 +8,8 @@ then renamed, so that a folder of that name is complete whenever the power goes.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +19,8 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from lensmith import check
+from lensmith import check, files
+from lensmith.files import clean
 from lensmith.records import Problem
 
 Arrays = Mapping[str, np.ndarray]
@@ -67,17 +66,18 @@ def write(folder: Path, step: int, arrays: Mapping[str, Arrays], state: Mapping[
             checkpoints are untouched.
     """
     target = folder / name_of(step)
-    beside = folder / f".writing-{target.name}"
     names = {group: list(arrays[group]) for group in GROUPS}
+    contents = {f"{group}.safetensors": _packed(arrays[group]) for group in GROUPS}
+    contents[_STATE] = json.dumps(dict(state) | {"names": names}, indent=1).encode()
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    contents[_CHECKSUMS] = json.dumps(sums, indent=1).encode()
+    clean(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        clean(folder)
-        beside.mkdir()
-        _write_files(beside, arrays, json.dumps(dict(state) | {"names": names}, indent=1))
-        _put_in_place(beside, target)
-    except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise check.LensmithError(_not_written(target, error)) from error
+        files.write_folder(target, contents)
+    except check.LensmithError as error:
+        earlier = [path.name for path in listed(folder) if path != target]
+        kept = f"the last good one is {earlier[-1]}" if earlier else "there is no earlier one"
+        raise check.LensmithError(f"{error}; {kept}. Free some space on that disk, then resume") from error
     return target
 
 
@@ -130,12 +130,6 @@ def prune(folder: Path, *, newest: Path, keep: int, also: Iterable[str] = ()) ->
             shutil.rmtree(path, ignore_errors=True)
 
 
-def clean(folder: Path) -> None:
-    """Delete what a killed process left half written."""
-    for path in (*folder.glob(".writing-*"), *folder.glob(".replaced-*")):
-        shutil.rmtree(path, ignore_errors=True)
-
-
 def name_of(step: int) -> str:
     return f"step-{step:06d}"
 
@@ -144,49 +138,6 @@ def step_of(path: Path) -> int:
     return int(path.name.removeprefix("step-"))
 
 
-def _write_files(folder: Path, arrays: Mapping[str, Arrays], state: str) -> None:
-    sums = {}
-    for name in _FILES:
-        content = state.encode() if name == _STATE else _packed(arrays[Path(name).stem])
-        _write_file(folder / name, content)
-        sums[name] = hashlib.sha256(content).hexdigest()
-    _write_file(folder / _CHECKSUMS, json.dumps(sums, indent=1).encode())
-    _flush_folder(folder)
-
-
 def _packed(arrays: Arrays) -> bytes:
     """The arrays as safetensors. It takes them as they lie in memory, so they must lie in C order."""
     return safetensors.numpy.save({name: np.require(array, requirements="C") for name, array in arrays.items()})
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _put_in_place(beside: Path, target: Path) -> None:
-    # A folder can be renamed onto nothing only, so one of the same step steps aside first.
-    if target.exists():
-        target.rename(target.with_name(f".replaced-{target.name}"))
-    beside.rename(target)
-    _flush_folder(target.parent)
-    clean(target.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the system lets a folder be opened."""
-    with contextlib.suppress(PermissionError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _not_written(target: Path, error: OSError) -> str:
-    earlier = [path.name for path in listed(target.parent) if path != target]
-    kept = f"the last good one is {earlier[-1]}" if earlier else "there is no earlier one"
-    reason = (error.strerror or str(error)).lower()
-    return f"could not write checkpoint {target}: {reason}; {kept}. Free some space on that disk, then resume"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lensmith import check
+from lensmith.files import put_file
 
 HISTORY = "history.jsonl"
 TIMING = "timing.jsonl"
@@ -78,12 +78,8 @@ def row(epoch: int, values: Mapping[str, float], rate: float) -> Row:
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as JSON lines, whole or not at all."""
-    beside = path.with_name(f".{path.name}")
-    with beside.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    put_file(path, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
 def read(path: Path) -> tuple[dict[str, Any], ...]:

@@ -250,7 +250,7 @@ def _judged(job: Job, state: State) -> State:
 
 
 def _refuse_infinite(job: Job, values: Values, place: str) -> None:
-    if "loss" not in values or math.isfinite(loss := job.steps.floats(values)["loss"]):
+    if not values or math.isfinite(loss := float(values["loss"])):
         return
     text = check.sentence(place, "a loss that is a finite number", f"{loss}")
     raise check.LensmithError(f"{text}. {job.store.last_good()}. Try a rate lower than {job.stage.rate:g}")

@@ -189,7 +189,8 @@ def _made(place: str, name: str, classes: Mapping[str, Any], settings: Mapping[s
             for parameter in inspect.signature(found).parameters.values()
             if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
         ]
-        expected = f"a keras.{'losses' if place == 'loss' else 'metrics'}.{found.__name__} object with {needs}"
+        module = "losses" if place == "loss" else "metrics"
+        expected = f"a keras.{module}.{found.__name__} object made with {', '.join(needs)}"
         raise check.SettingError(check.sentence(place, expected, f"its name, {name!r}")) from error
 
 

@@ -171,12 +171,8 @@ class Store:
         try:
             history.write(folder / history.HISTORY, state.rows)
             history.write(folder / history.TIMING, [*earlier, *timing])
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            text = (
-                f"could not write the history in {folder}: {reason}. {self.last_good()}. Free some space, then resume"
-            )
-            raise check.LensmithError(text) from error
+        except check.LensmithError as error:
+            raise check.LensmithError(f"{error}. {self.last_good()}. Free some space, then resume") from error
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

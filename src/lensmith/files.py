@@ -1,4 +1,7 @@
-"""Write whole or not at all: beside the target, flushed to the disk, then renamed into place."""
+"""Write whole or not at all: beside the target, flushed to the disk, then renamed into place.
+
+What a killed process left half written is named ``.writing-NAME``; :func:`clean` takes it away.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +37,13 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         SettingError: the folder holds something else, which would be lost.
         LensmithError: the disk is full or refuses; what was there is still there.
     """
+    folder = folder.resolve()
     _check_replaceable(folder, files)
     aside = folder.with_name(f".replaced-{folder.name}")
     with _beside(folder, _remove_folder) as beside:
         beside.mkdir()
         for name, content in files.items():
-            (beside / name).write_bytes(content)
-            _flush(beside / name)
+            _write(beside / name, content)
         _flush_folder(beside)
         if folder.exists():
             _remove_folder(aside)
@@ -48,6 +51,12 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         beside.rename(folder)
         _flush_folder(folder.parent)
         _remove_folder(aside)
+
+
+def clean(folder: Path) -> None:
+    """Delete what killed processes left half written in a folder, or had put aside."""
+    for path in (*folder.glob(".writing-*"), *folder.glob(".replaced-*")):
+        (_remove_folder if path.is_dir() else _remove_file)(path)
 
 
 def _check_replaceable(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -62,18 +71,24 @@ def _check_replaceable(folder: Path, files: Mapping[str, bytes]) -> None:
 
 @contextlib.contextmanager
 def _beside(target: Path, remove: Callable[[Path], None]) -> Iterator[Path]:
-    """A free name beside the target, on the same disk; nothing is left there whatever happens."""
+    """A free name beside the target, on the same disk. Only a killed process leaves something there."""
     beside = target.with_name(f".writing-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove(beside)  # of a process that was killed
         yield beside
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise check.LensmithError(f"could not write {target}: {reason}; nothing there was changed") from error
-    finally:
+    except Exception as error:
         with contextlib.suppress(OSError):
             remove(beside)
+        if not isinstance(error, OSError):
+            raise
+        reason = (error.strerror or str(error)).lower()
+        raise check.LensmithError(f"could not write {target}: {reason}; nothing there was changed") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _flush(path)
 
 
 def _remove_file(path: Path) -> None:
