@@ -42,6 +42,9 @@ class Choice:
     reason: str
 
 
+_loaded: dict[str, Choice] = {}  # the choice that Keras was imported with; Keras can be imported only once
+
+
 def installed() -> tuple[str, ...]:
     """The backends that can be imported here, in the order of preference; none is imported."""
     return tuple(name for name in BACKENDS if importlib.util.find_spec(name) is not None)
@@ -55,7 +58,8 @@ def choose() -> Choice:
         LensmithError: no backend is installed.
     """
     if "keras" in sys.modules:
-        return Choice(sys.modules["keras"].config.backend(), "Keras is imported already, and runs on it")
+        name = sys.modules["keras"].config.backend()
+        return _loaded.get(name) or Choice(name, "Keras was imported before Lensmith, and runs on it")
     here = installed()
     wanted = os.environ.get("KERAS_BACKEND")
     if wanted:
@@ -112,7 +116,9 @@ def _no_config_left_behind() -> Iterator[None]:
 def load() -> Any:
     """Import Keras on the chosen backend and return the module."""
     if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = choose().name
+        choice = choose()
+        _loaded[choice.name] = choice
+        os.environ["KERAS_BACKEND"] = choice.name
         with _no_config_left_behind():
             importlib.import_module("keras")
     return sys.modules["keras"]

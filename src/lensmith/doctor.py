@@ -48,13 +48,21 @@ def examine() -> Health:
         installable = named if named in backend.BACKENDS else "torch"
         mend = "unset KERAS_BACKEND" if backend.installed() else f"pip install 'lensmith[{installable}]'"
         troubles.insert(0, Trouble(str(error), mend))
+    except Exception as error:  # whatever an ill installation of Keras or of a backend raises when it is imported
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        again = f"pip install --force-reinstall keras {facts.get('backend', 'torch')}"
+        troubles.insert(0, Trouble(f"Keras cannot be imported: {reason}", again))
     return Health(facts, backend.versions(), tuple(troubles))
 
 
 def _wrong_versions() -> list[Trouble]:
     """Packages that are missing or older than Lensmith needs."""
     found = []
-    for line in metadata.requires("lensmith") or ():
+    try:
+        lines = metadata.requires("lensmith") or ()
+    except metadata.PackageNotFoundError:
+        return [Trouble("lensmith itself is not installed, only found on the path", "pip install -e .")]
+    for line in lines:
         need = Requirement(line)
         if need.marker and not need.marker.evaluate({"extra": ""}):
             continue

@@ -82,6 +82,20 @@ def fill() -> Callable[[Any], Any]:
     return draw
 
 
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., None]:
+    """``refused(make, *words)``: ``make()`` raises one SettingError of one line with all these words in it."""
+
+    def judge(make: Callable[[], Any], *words: str) -> None:
+        with pytest.raises(check.SettingError) as caught:
+            make()
+        text = str(caught.value)
+        assert "\n" not in text
+        assert [word for word in words if word not in text] == [], text
+
+    return judge
+
+
 def _numbers(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.ndarray:
     if kind == "kernel":
         return rng.normal(0, math.sqrt(2 / math.prod(shape[:-1])), shape)

@@ -6,7 +6,7 @@ import sys
 
 from lensmith.check import LensmithError, SettingError
 
-DONE, FAILED, WRONG_USAGE = 0, 1, 2
+FAILED, WRONG_USAGE, SEVERE = 1, 2, 3  # the last: done, and the audit found something severe
 
 
 def main() -> None:

@@ -13,10 +13,10 @@ from lensmith.cli import show
 NAME = "demo"
 
 SPEC = """\
-data: {source: "bundled:digits", split: {train: 0.6, validation: 0.2, test: 0.2}}
+data: {source: "bundled:digits", split: {train: 0.6, validation: 0.2, test: 0.2}, batch: 64}
 model: {learner: compact}
 train:
-  - {stage: fit, epochs: 8, schedule: cosine}
+  - {stage: fit, epochs: 8, rate: 0.002, schedule: cosine}
 ship: {format: onnx}
 """
 
@@ -31,6 +31,8 @@ def command(
     from lensmith.cli import train
 
     console = show.console(as_json)
+    if run is not None:
+        runs.check_new(run)
     prepared = runs.prepare(runs.parse_spec(SPEC, "demo"))
     train.introduce(prepared, console)
     finished = train.train_new(run or runs.fresh("demo"), prepared)
@@ -59,7 +61,7 @@ def command(
                 "seconds": round(seconds, 2),
                 "run": str(folder),
                 "report": str(finished.folder.report),
-                "artifact": results["artifact"],
+                "artifact": str(finished.artifact),
                 "parity_max_difference": proof["max_difference"],
                 "prediction": prediction.to_dict(),
             }

@@ -16,11 +16,12 @@ def command(as_json: show.Json = False) -> None:
     found = examine()
     console = show.console(as_json)
     for name, value in found.facts.items():
-        console.print(f"{name:26} {', '.join(value) if isinstance(value, list) else value}", markup=False)
+        console.print(f"{name:26} {', '.join(value) if isinstance(value, list) else value}")
     for name, version in found.versions.items():
-        console.print(f"{name:26} {version}", markup=False)
+        console.print(f"{name:26} {version}")
     for trouble in found.troubles:
-        console.print(f"\n[bold]{trouble.message}[/]\n  {trouble.command}")
+        console.print(f"\n{trouble.message}", style="bold")
+        console.print(f"  {trouble.command}")
     if not found.troubles:
         console.print("\nAll is well.")
     if as_json:

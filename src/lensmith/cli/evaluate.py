@@ -30,6 +30,8 @@ def command(
     for name, value in values.items():
         if isinstance(value, float):
             console.print(f"{name:24} {value:.4f}")
+    for problem in values["set_aside"]:
+        console.print(f"set aside: {problem['source']}: {problem['reason']}")
     for task, rows in values["classes"].items():
         console.print(table(task, rows))
     if as_json:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lensmith.cli import show
+from lensmith.check import DataError
+from lensmith.cli import FAILED, show
 
 NAME = "predict"
 
@@ -21,11 +23,20 @@ def command(
     """The most probable classes of each IMAGE, or its numbers, by MODEL."""
     from lensmith import runs, ship
 
-    predictions = ship.predict(runs.open_model(model), images, top=top)
+    opened = runs.open_model(model)
     console = show.console(as_json)
-    for prediction in predictions:
-        console.print(f"[bold]{prediction.source}[/]")
-        for task, scored in prediction.tasks.items():
+    predictions, refused = [], 0
+    for image in images:
+        try:  # one at a time, so that a broken file does not keep the others from being answered
+            predictions += ship.predict(opened, [image], top=top)
+        except DataError as error:
+            refused += 1
+            print(f"lensmith: {error}", file=sys.stderr)
+            continue
+        console.print(str(image), style="bold")
+        for task, scored in predictions[-1].tasks.items():
             console.print(f"  {task}: " + ", ".join(f"{one.label} {one.score:.3f}" for one in scored))
     if as_json:
         show.document([prediction.to_dict() for prediction in predictions])
+    if refused:
+        raise typer.Exit(FAILED)

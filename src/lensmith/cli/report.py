@@ -23,4 +23,4 @@ def command(
     path = opened.report()
     show.console(as_json).print(f"Report    {path} ({show.size(path)})")
     if as_json:
-        show.document({"run": str(run), "report": str(path), **(opened.results or {})})
+        show.document({"run": str(run), "report": str(path), "results": opened.results})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +21,8 @@ def console(as_json: bool) -> Console:
     """Where a verb speaks to a person: standard output, or standard error when that belongs to the document."""
     from rich.console import Console
 
-    return Console(stderr=as_json, highlight=False, soft_wrap=True)
+    # Names of files and packages may look like markup, and are to be shown as they are.
+    return Console(stderr=as_json, highlight=False, soft_wrap=True, markup=False)
 
 
 def progress_console() -> Console:
@@ -29,13 +32,30 @@ def progress_console() -> Console:
 
     shown = Console(stderr=True, highlight=False)
     handler = RichHandler(console=shown, show_time=False, show_path=False, show_level=False)
-    logging.getLogger("lensmith").addHandler(handler)
+    logging.getLogger("lensmith").handlers = [handler]
     return shown
+
+
+@contextlib.contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error for work that tells how many of how many are done; none for a short wait."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield tell
 
 
 def document(values: Any) -> None:
     """Print a document for a machine."""
-    print(json.dumps(values, ensure_ascii=False, default=str))
+    from lensmith.runs.folder import finite
+
+    print(json.dumps(finite(values), ensure_ascii=False, default=str))
 
 
 def size(path: Path) -> str:

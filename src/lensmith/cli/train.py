@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from lensmith import check
-from lensmith.cli import show
+from lensmith.cli import SEVERE, show
 
 if TYPE_CHECKING:
-    from lensmith.runs import Prepared, Run, Spec
+    from lensmith.runs import Prepared, Run, Section, Spec
+
+    S = TypeVar("S", bound=Section)
 
 NAME = "train"
 
@@ -26,7 +28,7 @@ def command(
     image: Annotated[str | None, typer.Option(metavar="HxWxC", help="Size of the model's input: 64x64x3.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="How often to go through the images.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Images a step.")] = None,
-    rate: Annotated[float | None, typer.Option(min=0, help="Learning rate at the start.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Learning rate at the start.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of initial weights, dropout and order.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Audit, split and build, but do not train.")] = False,
     as_json: show.Json = False,
@@ -34,23 +36,32 @@ def command(
     """Train on DATA, or as SPEC says; evaluate, ship and report."""
     from lensmith import runs
 
-    if (source is None) == (resume is None):
-        raise check.SettingError("train: expected DATA or SPEC, or --resume FOLDER, and not both")
+    changes = {"model": model, "image": image, "epochs": epochs, "batch": batch, "rate": rate, "seed": seed}
     console = show.console(as_json)
     if resume is not None:
+        given = [name for name, value in {"DATA": source, "run": run, **changes}.items() if value is not None]
+        if given or dry_run:
+            got = f"{given[0] if given else 'dry-run'} beside it"
+            raise check.SettingError(check.sentence("--resume", "nothing else: the run knows all", got))
         finish(continue_run(resume), as_json, console)
         return
-    changes = {"model": model, "image": image, "epochs": epochs, "batch": batch, "rate": rate, "seed": seed}
-    spec = with_options(read(str(source)), changes)
-    prepared = runs.prepare(spec)
+    if source is None:
+        raise check.SettingError("train: expected DATA or SPEC, or --resume FOLDER; got neither")
+    spec = with_options(read(source), changes)
+    if run is not None and not dry_run:
+        runs.check_new(run)
+    with show.counting("Looking at the examples") as tell:
+        prepared = runs.prepare(spec, on_file=tell)
     introduce(prepared, console)
     if dry_run:
         console.print("Nothing was trained or written: --dry-run.")
         if as_json:
             show.document({"spec": prepared.spec.model_dump(mode="json"), "audit": prepared.audit.to_dict()})
-        return
-    folder = run or runs.fresh(Path(spec.data.source.rsplit(":", 1)[-1]).name)
-    finish(train_new(folder, prepared), as_json, console)
+    else:
+        folder = run or runs.fresh(Path(spec.data.source.rsplit(":", 1)[-1]).name)
+        finish(train_new(folder, prepared), as_json, console)
+    if prepared.audit.severe:
+        raise typer.Exit(SEVERE)
 
 
 def read(source: str) -> Spec:
@@ -66,24 +77,24 @@ def read(source: str) -> Spec:
 
 def with_options(spec: Spec, changes: dict[str, Any]) -> Spec:
     """The spec with what the command line says in place of what it said."""
-    from lensmith import runs
 
-    values = spec.model_dump(exclude_unset=True)
-    values.setdefault("train", [{}])
-    places = {
-        "image": values["data"],
-        "batch": values["data"],
-        "epochs": values["train"][0],
-        "rate": values["train"][0],
-    }
+    section, stage = spec.data, spec.train[0]
     if changes["image"] is not None:
         changes = changes | {"image": image_size(changes["image"])}
-    if changes["model"] is not None:
-        changes = changes | {"model": {"learner": changes["model"]}}
-    for name, value in changes.items():
-        if value is not None:
-            places.get(name, values)[name] = value
-    return runs.Spec.model_validate(values)
+    given = {name: value for name, value in changes.items() if value is not None}
+    section = _changed(section, {name: given[name] for name in ("image", "batch") if name in given})
+    stage = _changed(stage, {name: given[name] for name in ("epochs", "rate") if name in given})
+    model = _changed(spec.model, {"learner": given["model"]} if "model" in given else {})
+    top = {"seed": given["seed"]} if "seed" in given else {}
+    return _changed(spec, {"data": section, "train": (stage,), "model": model, **top})
+
+
+def _changed(section: S, values: dict[str, Any]) -> S:
+    """The section with these values in place of its own, checked."""
+    from lensmith import runs
+
+    kept = {name: getattr(section, name) for name in section.model_fields_set}
+    return runs.validated(type(section), kept | values) if values else section
 
 
 def image_size(text: str) -> tuple[int, int, int]:
@@ -101,6 +112,8 @@ def introduce(prepared: Prepared, console: Any) -> None:
     sizes = " / ".join(str(len(part)) for part in prepared.parts)
     shape = "x".join(str(size) for size in prepared.recipe.input)
     console.print(f"Split: {sizes} for training, validation and test. Model: input {shape}, {total:,} parameters.")
+    if prepared.spec.ship is None:
+        console.print("No artifact will be made.")
 
 
 def train_new(folder: Path, prepared: Prepared) -> Run:
@@ -116,16 +129,15 @@ def continue_run(folder: Path) -> Run:
 
 
 def finish(run: Run, as_json: bool, console: Any) -> None:
-    """Show what came of a run, and what to try next."""
+    """Show what came of a run."""
     results, folder = run.results or {}, run.folder
     shown = ", ".join(_shown(*item) for item in results["metrics"].items())
-    console.print(f"\n[bold]{results['part'].capitalize()}[/]      {shown}")
+    console.print(f"\n{results['part'].capitalize():9} {shown}")
     console.print(f"Run       {folder.path}\nReport    {folder.report}")
-    if results["artifact"]:
+    if run.artifact is not None:
         proof = results["proof"]
-        where = Path(results["artifact"])
         console.print(
-            f"Artifact  {where} ({show.size(where)}), equal to the model on {proof['images']} examples"
+            f"Artifact  {run.artifact} ({show.size(run.artifact)}), equal to the model on {proof['images']} examples"
             f" to {proof['max_difference']:.1e}"
         )
     if as_json:
@@ -138,7 +150,7 @@ def document(run: Run) -> dict[str, Any]:
     return {
         "run": str(folder.path),
         "report": str(folder.report),
-        "artifact": results["artifact"],
+        "artifact": None if run.artifact is None else str(run.artifact),
         "parity_max_difference": (results["proof"] or {}).get("max_difference"),
         "part": results["part"],
         "examples": results["examples"],

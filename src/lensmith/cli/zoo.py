@@ -61,5 +61,5 @@ def _one(name: str, console: Any) -> dict[str, Any]:
     console.print(table)
     for tap, layer in taps.items():
         console.print(f"{tap:4} {layer}")
-    console.print(f"\n{recipe.to_yaml()}", markup=False)
+    console.print(f"\n{recipe.to_yaml()}")
     return {**_row(name), "taps": taps, "recipe": recipe.to_dict()}

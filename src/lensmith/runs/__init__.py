@@ -1,10 +1,11 @@
 """Runs: a folder that can rebuild itself. Wires data, compose, train and ship together."""
 
-from lensmith.runs.folder import RunFolder, fresh
+from lensmith.runs.folder import RunFolder, check_new, fresh
 from lensmith.runs.opening import evaluate, open_model, ship_run
-from lensmith.runs.run import Prepared, Run, begin, open_run, prepare, resume, start
+from lensmith.runs.prepare import Prepared, prepare
+from lensmith.runs.run import Run, begin, open_run, resume, start
 from lensmith.runs.scoring import Scores, score
-from lensmith.runs.spec import DataSpec, FitSpec, ModelSpec, Spec, parse_spec, read_spec
+from lensmith.runs.spec import DataSpec, FitSpec, ModelSpec, Section, Spec, parse_spec, read_spec, validated
 
 __all__ = [
     "DataSpec",
@@ -14,8 +15,10 @@ __all__ = [
     "Run",
     "RunFolder",
     "Scores",
+    "Section",
     "Spec",
     "begin",
+    "check_new",
     "evaluate",
     "fresh",
     "open_model",
@@ -27,4 +30,5 @@ __all__ = [
     "score",
     "ship_run",
     "start",
+    "validated",
 ]

@@ -1,4 +1,4 @@
-"""From the files of a run folder to what its report says; nothing is computed anew and no data is needed."""
+"""From the files of a run folder to what its report says; no data is needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lensmith.compose import Recipe
 from lensmith.records import Labels
 from lensmith.runs.folder import RunFolder, read_json, read_lines
 from lensmith.runs.report import ClassRow, Content, Mistake, TaskResult
-from lensmith.runs.spec import parse_spec
+from lensmith.runs.spec import Spec, read_run_spec
 
 
 def content(folder: RunFolder) -> Content:
@@ -23,8 +23,7 @@ def content(folder: RunFolder) -> Content:
         DataError: the run has not finished.
     """
     results, noted = read_json(folder.results), read_json(folder.data)
-    text = folder.spec.read_text(encoding="utf-8")
-    spec, environment = parse_spec(text, str(folder.spec)), read_json(folder.environment)
+    spec, environment = read_run_spec(folder.spec), read_json(folder.environment)
     recipe = Recipe.from_yaml((folder.model / "recipe.yaml").read_text(encoding="utf-8"))
     labels = {task: Labels.from_dict(values) for task, values in noted["labels"].items() if task in recipe.tasks}
     return Content(
@@ -43,9 +42,9 @@ def content(folder: RunFolder) -> Content:
         outline=compose.outline(recipe.build(seed=spec.seed)),
         audit=noted["audit"],
         environment=environment,
-        spec=text,
+        spec=spec.to_yaml(),
         proof=results["proof"] or {},
-        commands=_commands(folder, results),
+        commands=_commands(folder, spec, results),
     )
 
 
@@ -77,12 +76,13 @@ def _mistake(folder: RunFolder, entry: Mapping[str, Any]) -> Mistake:
     return Mistake(entry["source"], entry["truth"], entry["predicted"], entry["probability"], image)
 
 
-def _commands(folder: RunFolder, results: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _commands(folder: RunFolder, spec: Spec, results: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     run = str(folder.path)
     shipped = (("Run the artifact", f"lensmith predict {folder.artifact} IMAGE"),) if results["artifact"] else ()
+    again = (("Train the same again", f"lensmith train {folder.spec}"),) if spec.data.split else ()
     return (
         ("Predict an image", f"lensmith predict {run} IMAGE"),
         ("Evaluate on other data", f"lensmith evaluate {run} DATA"),
         *shipped,
-        ("Train the same again", f"lensmith train {folder.spec}"),
+        *again,
     )

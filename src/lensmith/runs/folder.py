@@ -14,13 +14,17 @@ report.html         all of it for a person
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lensmith import check
 from lensmith.files import put_file
+from lensmith.train.history import read as read_history
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +80,32 @@ def create(path: Path) -> RunFolder:
     Raises:
         SettingError: something is there already, or the folder cannot be made.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        remedy = f"Continue that run (lensmith train --resume {path}) or name another folder"
-        raise check.SettingError(check.sentence(str(path), "a new or empty folder", "one with files in it", remedy))
+    check_new(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise check.SettingError(f"{path}: the run folder cannot be made: {error.strerror}") from None
     return RunFolder(path)
+
+
+def check_new(path: Path) -> None:
+    """Refuse a folder that a new run cannot have; to be asked before long work, not after.
+
+    Raises:
+        SettingError: something is there already.
+    """
+    folder = RunFolder(path)
+    if folder.data.is_file():
+        remedy = f"Continue it: lensmith train --resume {path}"
+        raise check.SettingError(check.sentence(str(path), "a new or empty folder", "a run", remedy))
+    # What a run leaves that was killed before it had begun is no hindrance.
+    begun = {folder.spec.name, folder.environment.name}
+    if path.exists() and not path.is_dir():
+        raise check.SettingError(check.sentence(str(path), "a new or empty folder", "a file", "Name another folder"))
+    others = [found.name for found in path.glob("*") if found.name not in begun and not found.name.startswith(".")]
+    if others:
+        got = f"one that holds {others[0]}"
+        raise check.SettingError(check.sentence(str(path), "a new or empty folder", got, "Name another folder"))
 
 
 def existing(path: Path) -> RunFolder:
@@ -101,6 +123,26 @@ def existing(path: Path) -> RunFolder:
     return folder
 
 
+@contextlib.contextmanager
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Keep other processes from working on the same run, where the system can (not on Windows).
+
+    Raises:
+        SettingError: another process is at work in it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with (folder.path / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise check.SettingError(f"{folder.path}: another process is at work on this run; wait for it") from None
+        yield
+
+
 def fresh(stem: str, under: Path = Path("runs")) -> Path:
     """A folder name that is not taken: ``runs/stem``, ``runs/stem-2``, …"""
     candidate, number = under / stem, 2
@@ -115,8 +157,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write a JSON file so that it is there whole or not at all."""
-    write_text(path, json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write a JSON file so that it is there whole or not at all; numbers that are not finite become null."""
+    write_text(path, json.dumps(finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def finite(values: Any) -> Any:
+    """The same values with None in place of infinities and NaN, which JSON does not have."""
+    if isinstance(values, Mapping):
+        return {key: finite(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def read_json(path: Path) -> Any:
@@ -126,15 +177,16 @@ def read_json(path: Path) -> Any:
         DataError: it is missing or broken.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise check.DataError(f"{path}: missing; the run did not get that far") from None
     except (OSError, ValueError) as error:
         raise check.DataError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(values, dict) or not values:
+        raise check.DataError(f"{path}: expected what a run writes; got something else. Was it edited?")
+    return values
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSON-lines file; none where the file is missing."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return list(read_history(path)) if path.is_file() else []

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from lensmith import data, ship
-from lensmith.records import PARTS, Record, Records
+from lensmith import check, data, ship
+from lensmith.files import put_file
+from lensmith.records import PARTS, Problem, Record, Records
 from lensmith.runs.folder import RunFolder
 from lensmith.runs.manifest import Parts
 from lensmith.runs.report import surest_mistakes
 from lensmith.runs.scoring import Scores, chosen, score
-from lensmith.runs.spec import Spec
 
 PROOF_EXAMPLES = 64  # of the test part; more would prove little more and take longer
 MISTAKES = 24  # a page of them
 PICTURE = 160  # longest side of a picture of a mistake, in pixels
 
 
-def judge(folder: RunFolder, spec: Spec, saved: ship.Saved, parts: Parts) -> dict[str, Any]:
-    """Evaluate on the test part (or the last part there is), keep the mistakes as pictures, and ship.
+def judge(folder: RunFolder, saved: ship.Saved, parts: Parts) -> dict[str, Any]:
+    """Evaluate on the test part (or the last part there is), and keep the mistakes as pictures.
 
     Returns:
         What ``results.json`` holds.
     """
-    name, part = next((name, part) for name, part in reversed(list(zip(PARTS, parts, strict=True))) if part)
-    scores = score(saved, part)
-    results: dict[str, Any] = {
+    name, part = judged(parts)
+    lost: tuple[Problem, ...] = ()
+    try:
+        scores = score(saved, part)
+    except check.DataError:  # a file has gone since the run began; what is left is judged
+        part = data.audit(replace(part, set_aside=())).records
+        lost, scores = part.set_aside, score(saved, part)
+    return {
         "part": name,
+        "lost": [asdict(problem) for problem in lost],
         "examples": scores.examples,
         "metrics": {"loss": scores.loss, **scores.metrics},
         "classes": scores.classes(),
@@ -39,10 +47,20 @@ def judge(folder: RunFolder, spec: Spec, saved: ship.Saved, parts: Parts) -> dic
         "artifact": None,
         "proof": None,
     }
-    if spec.ship is not None:
-        proof = ship.export(saved, folder.artifact, part[:PROOF_EXAMPLES])
-        results |= {"artifact": str(folder.artifact), "proof": proof.to_dict()}
-    return results
+
+
+def judged(parts: Parts) -> tuple[str, Records]:
+    """The part that judges: the test part, or the last there is."""
+    return next((name, part) for name, part in reversed(list(zip(PARTS, parts, strict=True))) if part)
+
+
+def proof_examples(parts: Parts) -> Records:
+    """What an artifact is proven on: examples from all over the part that judges."""
+    part = judged(parts)[1]
+    there = [i for i, record in enumerate(part) if not isinstance(record.image, Path) or record.image.is_file()]
+    part = part.select(there)
+    count = min(len(part), PROOF_EXAMPLES)
+    return part.select(round(i * (len(part) - 1) / max(count - 1, 1)) for i in range(count))
 
 
 def _mistakes(folder: RunFolder, task: str, scores: Scores, part: Records) -> list[dict[str, Any]]:
@@ -69,9 +87,8 @@ def _picture(folder: RunFolder, name: str, record: Record) -> str | None:
         return None
     picture = Image.fromarray(data.decode(record.image, 3))
     picture.thumbnail((PICTURE, PICTURE))
-    folder.mistakes.mkdir(exist_ok=True)
     path = folder.mistakes / f"{name}.png"
-    picture.save(path)
+    put_file(path, lambda beside: picture.save(beside, "png"))
     return str(path.relative_to(folder.path))
 
 

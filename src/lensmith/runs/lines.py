@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ def load(text: str, name: str) -> Any:
         line = mark.line + 1 if mark else 1
         reason = getattr(error, "problem", None) or "a character that YAML does not allow"
         raise check.SettingError(f"{name}, line {line}: not YAML: {reason}") from None
+    except (ValueError, RecursionError) as error:  # a date that does not exist; brackets without end
+        raise check.SettingError(f"{name}: not YAML: {error}") from None
     if not isinstance(values, dict):
         expected = "settings by name, such as data: and model:"
         raise check.SettingError(check.sentence(f"{name}, line 1", expected, type(values).__name__))
@@ -47,7 +50,7 @@ def explain(error: ValidationError, text: str, name: str, model: type[BaseModel]
         return check.sentence(where, f"one of {', '.join(known)}", f"the unknown name {first['loc'][-1]!r}", remedy)
     if first["type"] == "missing":
         return f"{where}: missing; it has no default"
-    return check.sentence(where, _lower(first["msg"]), repr(first["input"]))
+    return check.sentence(where, said(first["msg"]), repr(first["input"]))
 
 
 def line_of(text: str, place: Place) -> int:
@@ -65,6 +68,11 @@ def dotted(place: Place) -> str:
     """``("train", 0, "epochs")`` as ``train[0].epochs``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
     return text.removeprefix(".")
+
+
+def parts_of(place: str) -> list[int | str]:
+    """``train[0].epochs`` as ``["train", 0, "epochs"]``."""
+    return [int(word) if word.isdigit() else word for word in re.findall(r"[^.\[\]]+", place)]
 
 
 def _child(node: Any, part: int | str) -> tuple[Any, Any]:
@@ -91,6 +99,6 @@ def _section(annotation: Any) -> type[BaseModel] | None:
     return next((found for part in typing.get_args(annotation) if (found := _section(part))), None)
 
 
-def _lower(message: str) -> str:
+def said(message: str) -> str:
     """pydantic's sentence, as the middle of ours: ``a number greater than 0``."""
     return message.removeprefix("Input should be ").removeprefix("Value error, ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,44 +16,59 @@ Parts = tuple[Records, Records, Records]  # training, validation, test
 
 
 def describe(parts: Parts) -> dict[str, Any]:
-    """The manifest of three parts, as JSON holds it."""
+    """The manifest of three parts, as JSON holds it.
+
+    Raises:
+        DataError: two examples have the same source, so that they could not be told apart again.
+    """
+    keys = Counter(key_of(record) for part in parts for record in part)
+    twice = [key for key, count in keys.items() if count > 1]
+    if twice:
+        remedy = "Each example stands in one part, once; give arrays different names"
+        raise check.DataError(f"{twice[0]}: stands {keys[twice[0]]} times in the data. {remedy}")
     return {
         "labels": {task: labels.to_dict() for task, labels in parts[0].labels.items()},
-        "parts": {name: _entries(records) for name, records in zip(PARTS, parts, strict=True)},
+        "parts": {name: [_entry(record) for record in part] for name, part in zip(PARTS, parts, strict=True)},
         "set_aside": [{"source": one.source, "reason": one.reason} for one in parts[0].set_aside],
     }
 
 
-def restore(manifest: Mapping[str, Any], records: Sequence[Record], name: str) -> Parts:
+def restore(noted: Mapping[str, Any], records: Sequence[Record], name: str) -> Parts:
     """The parts as the manifest says, found again among ``records``; new records are left out.
+
+    Targets are those of the manifest, since a class that was added would number the others anew.
 
     Raises:
         DataError: an example is gone, or its content is another than when the run began.
     """
+    train, validation, test = (restore_part(noted, part, records, name) for part in PARTS)
+    return train, validation, test
+
+
+def restore_part(noted: Mapping[str, Any], part: str, records: Sequence[Record], name: str) -> Records:
+    """One of the parts; see :func:`restore`."""
     found = {key_of(record): record for record in records}
-    labels = {task: Labels.from_dict(values) for task, values in manifest["labels"].items()}
-    parts = [
-        Records(tuple(_found(found, entry, name) for entry in manifest["parts"][part]), labels, name) for part in PARTS
-    ]
-    return parts[0], parts[1], parts[2]
+    labels = {task: Labels.from_dict(values) for task, values in noted["labels"].items()}
+    return Records(tuple(_found(found, entry, name) for entry in noted["parts"][part]), labels, name)
 
 
 def key_of(record: Record) -> str:
     """What an example is found again by: the file's full path, or its source where it is not a file."""
-    return str(record.image.resolve()) if isinstance(record.image, Path) else record.source
+    return str(record.image.absolute()) if isinstance(record.image, Path) else record.source
 
 
-def _entries(records: Records) -> list[dict[str, str]]:
-    return [{"source": key_of(record), "sha256": content_hash(record)} for record in records]
+def _entry(record: Record) -> dict[str, Any]:
+    return {"source": key_of(record), "sha256": content_hash(record), "targets": dict(record.targets)}
 
 
-def _found(records: Mapping[str, Record], entry: Mapping[str, str], name: str) -> Record:
+def _found(records: Mapping[str, Record], entry: Mapping[str, Any], name: str) -> Record:
     record = records.get(entry["source"])
     if record is None:
         raise check.DataError(f"{entry['source']}: was part of the run and is no longer in {name}; put it back")
     if content_hash(record) != entry["sha256"]:
         raise check.DataError(f"{entry['source']}: changed since the run began; put the old one back, or begin anew")
-    return replace(record, part=None)
+    targets = {task: tuple(to) if isinstance(to, list) else to for task, to in entry["targets"].items()}
+    return replace(record, part=None, targets=targets)
 
 
 def content_hash(record: Record) -> str:

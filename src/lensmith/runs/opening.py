@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lensmith import check, data, ship
-from lensmith.records import Records
+from lensmith.records import PARTS, Records
 from lensmith.runs.folder import RunFolder, existing, read_json
-from lensmith.runs.judge import PROOF_EXAMPLES
-from lensmith.runs.manifest import restore
+from lensmith.runs.judge import proof_examples
+from lensmith.runs.manifest import Parts, restore_part
+from lensmith.runs.run import open_run, record_artifact
 from lensmith.runs.scoring import Scores, score
-from lensmith.runs.spec import parse_spec
+from lensmith.runs.spec import read_run_spec
 
 PartName = Literal["train", "validation", "test", "all"]
 
@@ -57,8 +59,7 @@ def evaluate(model: str | Path, source: str | Path, *, part: PartName | None = N
         part: which part of the source; left out, its test part where it has parts, else all of it.
     """
     opened = open_model(model)
-    records = data.audit(data.read(source)).records
-    return score(opened, _part(records, part))
+    return score(opened, _part(data.audit(data.read(source)).records, part))
 
 
 def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof]:
@@ -68,11 +69,21 @@ def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof
         Where the artifact is, and the proof.
     """
     folder = finished(run)
-    spec = parse_spec(folder.spec.read_text(encoding="utf-8"), str(folder.spec))
-    parts = restore(read_json(folder.data), data.read(spec.data.source), spec.data.source)
-    judged = next(part for part in reversed(parts) if part)
+    spec, noted = read_run_spec(folder.spec), read_json(folder.data)
     path = out or folder.artifact
-    return path, ship.export(ship.load(folder.model), path, judged[:PROOF_EXAMPLES])
+    proof = ship.export(ship.load(folder.model), path, proof_examples(_parts(noted, spec.data.source)))
+    if out is None:
+        record_artifact(open_run(run), proof)
+    return path, proof
+
+
+def _parts(noted: Mapping[str, Any], source: str) -> Parts:
+    """The parts of a run with only the one that judges in it: no other is needed."""
+    records = data.read(source)
+    name = next(name for name in reversed(PARTS) if noted["parts"][name])
+    empty = Records((), {}, source)
+    train, validation, test = (restore_part(noted, part, records, source) if part == name else empty for part in PARTS)
+    return train, validation, test
 
 
 def _part(records: Records, part: PartName | None) -> Records:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lensmith import backend, compose, data, ship, train
+from lensmith import backend, check, compose, data, ship, train
 from lensmith.compose import Recipe
-from lensmith.records import Records
+from lensmith.records import Problem, Record
 from lensmith.runs import manifest, resolve
 from lensmith.runs.content import content
-from lensmith.runs.folder import RunFolder, create, existing, read_json, write_json, write_text
-from lensmith.runs.judge import judge
+from lensmith.runs.folder import RunFolder, create, existing, locked, read_json, write_json, write_text
+from lensmith.runs.judge import judge, proof_examples
 from lensmith.runs.manifest import Parts
+from lensmith.runs.prepare import Prepared, objectives, prepare_records
 from lensmith.runs.report import render
-from lensmith.runs.spec import DataSpec, FitSpec, ModelSpec, Spec, parse_spec
+from lensmith.runs.spec import Spec, changes, read_run_spec
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,43 +37,20 @@ class Run:
     folder: RunFolder
     results: dict[str, Any] | None
 
+    @property
+    def artifact(self) -> Path | None:
+        """The shipped file; None where nothing was shipped."""
+        name = (self.results or {}).get("artifact")
+        return self.folder.path / name if name else None
+
     def saved(self) -> ship.Saved:
         """The trained model with its recipe, labels and preprocessing."""
         return ship.load(self.folder.model)
 
     def report(self) -> Path:
         """Write ``report.html`` anew from what stands in the folder, and return its path."""
-        return write_report(self.folder)
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """All that was decided before the first step."""
-
-    spec: Spec
-    recipe: Recipe
-    parts: Parts
-    preprocessing: data.Preprocessing
-    audit: data.Audit
-
-
-def prepare(spec: Spec, records: Records | None = None) -> Prepared:
-    """Read the data, audit and split it, and fit the recipe to it; writes nothing.
-
-    Args:
-        spec: what is asked for.
-        records: used in place of what ``spec.data.source`` names.
-
-    Raises:
-        SettingError, DataError: the spec or the data are wrong; nothing was begun.
-    """
-    audit = data.audit(data.read(spec.data.source) if records is None else records)
-    split = spec.data.split
-    parts = data.split(audit.records, split.train, split.validation, split.test, seed=split.seed)
-    image = spec.data.image or resolve.image_size(audit)
-    preprocessing = data.preprocessing(parts[0], image=image, scaling=spec.data.scaling)
-    recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
-    return Prepared(_written_out(spec, recipe, preprocessing.scaling), recipe, parts, preprocessing, audit)
+        write_text(self.folder.report, render(content(self.folder)))
+        return self.folder.report
 
 
 def start(
@@ -94,24 +75,37 @@ def start(
         scaling: ``0..1``, ``-1..1``, ``standardise`` or ``none``; None suits the kind of data.
         seed: of initial weights, dropout and the order of the examples.
         progress: who is told how far it is.
+
+    Raises:
+        SettingError, DataError: something does not fit; nothing was begun.
     """
-    prepared = _from_records(recipe, data, plan or train.Fit(), batch=batch, scaling=scaling, seed=seed)
+    prepared = prepare_records(recipe, data, plan or train.Fit(), batch=batch, scaling=scaling, seed=seed)
     return begin(folder, prepared, progress=progress)
 
 
 def begin(folder: str | Path, prepared: Prepared, *, progress: train.Progress | None = None) -> Run:
-    """Write down what was prepared, then train, evaluate, ship and report."""
-    noted = manifest.describe(prepared.parts)
-    noted |= {"preprocessing": prepared.preprocessing.to_dict(), "audit": prepared.audit.to_dict()}
+    """Write down what was prepared, then train, evaluate, ship and report.
+
+    Raises:
+        SettingError: the folder is not new or empty.
+    """
     made = create(Path(folder))
+    noted = manifest.describe(prepared.parts) | {
+        "preprocessing": prepared.preprocessing.to_dict(),
+        "audit": prepared.audit.to_dict(),
+        "spec": prepared.spec.model_dump(mode="json"),
+    }
     write_json(made.environment, environment())
     write_text(made.spec, prepared.spec.to_yaml())
     write_json(made.data, noted)  # last: with it the folder is a run
-    return _carry_on(made, prepared.spec, prepared.parts, progress=progress)
+    with locked(made):
+        return _carry_on(made, prepared.spec, noted, prepared.parts, progress=progress)
 
 
-def resume(folder: str | Path, *, records: Sequence[Any] | None = None, progress: train.Progress | None = None) -> Run:
-    """Continue a run that was stopped, at the very step it had come to; a finished one only reports again.
+def resume(
+    folder: str | Path, *, records: Sequence[Record] | None = None, progress: train.Progress | None = None
+) -> Run:
+    """Continue a run that was stopped, at the very step it had come to; a finished one is returned as it is.
 
     Args:
         folder: of the run.
@@ -119,14 +113,22 @@ def resume(folder: str | Path, *, records: Sequence[Any] | None = None, progress
         progress: who is told how far it is.
 
     Raises:
-        SettingError: the folder is not a run.
+        SettingError: the folder is not a run, its spec was changed, or another process is at work in it.
         DataError: an example is gone or has changed since.
     """
     found = existing(Path(folder))
-    spec = parse_spec(found.spec.read_text(encoding="utf-8"), str(found.spec))
-    records = data.read(spec.data.source) if records is None else records
-    parts = manifest.restore(read_json(found.data), records, spec.data.source)
-    return _carry_on(found, spec, parts, progress=progress)
+    spec, noted = read_run_spec(found.spec), read_json(found.data)
+    if changed := changes(noted["spec"], spec.model_dump(mode="json")):
+        remedy = "Put it back, or begin a new run"
+        raise check.SettingError(f"{found.spec}: {changed} was changed since the run began. {remedy}")
+    run = open_run(folder)
+    if run.results is not None and (run.artifact is not None or spec.ship is None):
+        return run
+    with locked(found):
+        _warn_of_changes(read_json(found.environment))
+        records = data.read(spec.data.source) if records is None else records
+        parts = manifest.restore(noted, records, spec.data.source)
+        return _carry_on(found, spec, noted, parts, progress=progress)
 
 
 def open_run(folder: str | Path) -> Run:
@@ -148,77 +150,77 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write_report(folder: RunFolder) -> Path:
-    """Write the report of a finished run."""
-    write_text(folder.report, render(content(folder)))
-    return folder.report
+def _warn_of_changes(before: Mapping[str, Any]) -> None:
+    now = environment()
+    for name in ("versions", "devices", "platform"):
+        if before.get(name) != now[name]:
+            _log.warning("%s are not what the run began with: it may not end with the same bits", name)
 
 
-def objectives(recipe: Recipe) -> dict[str, train.Objective]:
-    """What each task is trained for."""
-    return {
-        name: train.Objective(task.loss, task.metrics, task.output_activation, task.weight)
-        for name, task in recipe.tasks.items()
-    }
-
-
-def _written_out(spec: Spec, recipe: Recipe, scaling: str) -> Spec:
-    """The spec with the size, scaling and parts that were chosen, so that it means the same wherever it is read."""
-    plain = recipe.to_dict()
-    model = ModelSpec(learner=plain["learner"], stem=plain["stem"], tasks=plain["tasks"])
-    image = recipe.input if len(recipe.input) == 3 else None
-    data_section = spec.data.model_copy(update={"image": image, "scaling": scaling})
-    return spec.model_copy(update={"model": model, "data": data_section})
-
-
-def _from_records(
-    recipe: Recipe, parts: Parts, plan: train.Fit, *, batch: int, scaling: str | None, seed: int
-) -> Prepared:
-    """What :func:`prepare` makes of a spec, made of objects."""
-    image = recipe.input if len(recipe.input) == 3 else None
-    preprocessing = data.preprocessing(parts[0], image=image, scaling=scaling)
-    everything = replace(parts[0], items=tuple(record for part in parts for record in part))
-    spec = Spec(
-        data=DataSpec.model_validate({"source": parts[0].name, "image": image, "scaling": scaling, "batch": batch}),
-        train=(FitSpec.from_stage(plan),),
-        seed=seed,
-    )
-    spec = _written_out(spec, recipe, preprocessing.scaling)
-    recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
-    return Prepared(spec, recipe, parts, preprocessing, data.audit(everything))
-
-
-def _carry_on(folder: RunFolder, spec: Spec, parts: Parts, *, progress: train.Progress | None) -> Run:
+def _carry_on(
+    folder: RunFolder, spec: Spec, noted: Mapping[str, Any], parts: Parts, *, progress: train.Progress | None
+) -> Run:
     """Each step of this either finds its work done or does it; so it can be called again after any end."""
     began = time.monotonic()
-    noted = read_json(folder.data)
     preprocessing = data.Preprocessing.from_dict(noted["preprocessing"])
     recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
-    model = recipe.build(seed=spec.seed)
-    tasks = list(recipe.tasks)
+    saved = ship.Saved(recipe.build(seed=spec.seed), recipe, parts[0].labels, preprocessing)
+    history, lost = _train(folder, spec, saved, parts, progress)
+    ship.save(folder.model, saved)
+    results = judge(folder, saved, parts)
+    results |= {
+        "lost": [asdict(problem) for problem in lost] + results["lost"],
+        "best_epoch": history.restored,
+        "monitor": history.monitor,
+        "stopped_early": history.stopped,
+        "seconds": round(time.monotonic() - began, 2),
+    }
+    run = Run(folder, results)
+    write_json(folder.results, results)
+    run.report()  # before shipping, which may refuse: what was learnt is then not lost
+    if spec.ship is None:
+        return run
+    proof = ship.export(saved, folder.artifact, proof_examples(parts))
+    return record_artifact(run, proof)
+
+
+def record_artifact(run: Run, proof: ship.Proof) -> Run:
+    """Note in a run that its artifact was made and proven."""
+    results = (run.results or {}) | {"artifact": run.folder.artifact.name, "proof": proof.to_dict()}
+    write_json(run.folder.results, results)
+    run = Run(run.folder, results)
+    run.report()
+    return run
+
+
+def _train(
+    folder: RunFolder, spec: Spec, saved: ship.Saved, parts: Parts, progress: train.Progress | None
+) -> tuple[train.History, list[Problem]]:
+    """Train, and say which files could no longer be read meanwhile."""
     training, validation = (
-        data.batches(part, preprocessing, size=spec.data.batch, seed=spec.seed, shuffle=shuffle, tasks=tasks)
-        for part, shuffle in ((parts[0], True), (parts[1] or parts[0], False))
+        data.batches(
+            part,
+            saved.preprocessing,
+            size=spec.data.batch,
+            seed=spec.seed,
+            shuffle=part is parts[0],
+            tasks=list(saved.recipe.tasks),
+        )
+        if part
+        else None
+        for part in parts[:2]
     )
+    if training is None:
+        raise check.DataError(f"{spec.data.source}: the training part is empty")
     history = train.fit(
-        compose.logits(model),
+        compose.logits(saved.model),
         training,
         stage=spec.train[0].to_stage(),
-        objectives=objectives(recipe),
-        validation=validation if parts[1] else None,
+        objectives=objectives(saved.recipe),
+        validation=validation,
         folder=folder.path,
         resume=True,
         seed=spec.seed,
         progress=progress,
     )
-    saved = ship.Saved(model, recipe, parts[0].labels, preprocessing)
-    ship.save(folder.model, saved)
-    results = judge(folder, spec, saved, parts) | {
-        "best_epoch": history.best.epoch if history.best and parts[1] else None,
-        "monitor": history.monitor,
-        "stopped_early": history.stopped,
-        "seconds": round(time.monotonic() - began, 2),
-    }
-    write_json(folder.results, results)
-    write_report(folder)
-    return Run(folder, results)
+    return history, [*training.lost, *(validation.lost if validation else ())]

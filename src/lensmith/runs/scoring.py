@@ -11,7 +11,7 @@ from sklearn import metrics as scores
 
 from lensmith import check, data, ship
 from lensmith.compose.tasks import Task
-from lensmith.records import Labels, Records
+from lensmith.records import Labels, Problem, Records
 from lensmith.runs.report import ClassRow, confusion, per_class, per_label
 
 
@@ -26,6 +26,7 @@ class Scores:
         outputs: probabilities or numbers by task, float32 of shape (examples, units).
         truth: targets by task: int of shape (examples,), or float of shape (examples, units).
         examples: how many there were.
+        set_aside: files that could not be read, and so do not count.
     """
 
     loss: float
@@ -35,10 +36,17 @@ class Scores:
     truth: Mapping[str, np.ndarray]
     labels: Mapping[str, Labels]
     examples: int
+    set_aside: tuple[Problem, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON holds: the loss, every metric, and for each task of classes the counts of each class."""
-        return {"loss": self.loss, **self.metrics, "examples": self.examples, "classes": self.classes()}
+        return {
+            "loss": self.loss,
+            **self.metrics,
+            "examples": self.examples,
+            "classes": self.classes(),
+            "set_aside": [asdict(problem) for problem in self.set_aside],
+        }
 
     def classes(self) -> dict[str, list[dict[str, Any]]]:
         """For each task of classes, a row a class: name, examples, correct, predicted, precision, recall, f1."""
@@ -88,7 +96,7 @@ def score(model: ship.Saved | ship.Artifact, records: Records) -> Scores:
         for task, head in tasks.items()
         if head.kind == "class"
     }
-    return Scores(loss, found, tables, outputs, truth, model.labels, len(records))
+    return Scores(loss, found, tables, outputs, truth, model.labels, len(records), records.set_aside)
 
 
 def match_labels(records: Records, labels: Mapping[str, Labels]) -> Records:

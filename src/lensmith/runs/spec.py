@@ -10,21 +10,25 @@ ship: {format: onnx}
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from lensmith import check, train
+from lensmith.compose import Recipe
 from lensmith.runs import lines
 
 Scaling = Literal["0..1", "-1..1", "standardise", "none"]
+Size = Annotated[int, Field(ge=1)]
+# What may be changed in a run that has begun, since it does not change what is computed.
+HOUSEKEEPING = ("train[0].checkpoint_every", "train[0].keep")
 
 
 class Section(BaseModel):
     """Strict about names, unchangeable once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SplitSpec(Section):
@@ -33,20 +37,21 @@ class SplitSpec(Section):
     train: float = Field(0.6, gt=0, le=1)
     validation: float = Field(0.2, ge=0, lt=1)
     test: float = Field(0.2, ge=0, lt=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
 
 
 class DataSpec(Section):
     """Where the examples are, and what the model sees of them.
 
     ``image`` is ``[height, width, channels]``; left out, the size is chosen by looking at the images.
-    ``scaling`` left out is 0..1 for images and standardisation for rows of numbers.
+    ``scaling`` left out is 0..1 for images and standardisation for rows of numbers. ``split: null`` says that the
+    parts were given by other means, and stand in the run's ``data.json``.
     """
 
     source: str
-    image: tuple[int, int, int] | None = None
+    image: tuple[Size, Size, Size] | None = None
     scaling: Scaling | None = None
-    split: SplitSpec = SplitSpec()
+    split: SplitSpec | None = SplitSpec()
     batch: int = Field(32, ge=1)
 
 
@@ -57,6 +62,12 @@ class ModelSpec(Section):
     stem: str | dict[str, Any] | None = None
     tasks: dict[str, str | dict[str, Any]] | None = None
     bias: bool = False
+
+    @staticmethod
+    def of(recipe: Recipe) -> ModelSpec:
+        """The section that writes this recipe out."""
+        plain = recipe.to_dict()
+        return ModelSpec(learner=plain["learner"], stem=plain["stem"], tasks=plain["tasks"])
 
     @model_validator(mode="before")
     @classmethod
@@ -92,9 +103,9 @@ class FitSpec(Section):
     """One training stage; see :class:`lensmith.train.Fit`."""
 
     stage: Literal["fit"] = "fit"
-    epochs: int = Field(20, ge=1)
+    epochs: int = Field(train.Fit().epochs, ge=1)
     optimizer: str | dict[str, Any] = "adam"
-    rate: float = Field(1e-3, gt=0)
+    rate: float = Field(train.Fit().rate, gt=0)
     schedule: ScheduleSpec = ScheduleSpec()
     stop: PatienceSpec | None = None
     monitor: str = "val_loss"
@@ -140,9 +151,19 @@ class Spec(Section):
     ship: ShipSpec | None = ShipSpec()
     seed: int = Field(0, ge=0)
 
+    _origin: tuple[str, str] | None = PrivateAttr(None)  # the name and the text of the file it was read from
+
     def to_yaml(self) -> str:
         """The spec with every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=110)
+
+    def located(self, message: str) -> str:
+        """A message that begins with a setting's name, with the file and the line of that setting before it."""
+        place = message.partition(":")[0]
+        if self._origin is None or not place.startswith(("data.", "model.", "train")):
+            return message
+        name, text = self._origin
+        return f"{name}, line {lines.line_of(text, lines.parts_of(place))}: {message}"
 
 
 def read_spec(path: Path) -> Spec:
@@ -151,22 +172,58 @@ def read_spec(path: Path) -> Spec:
     Raises:
         SettingError: the file is missing, not YAML, or a setting is unknown or wrong; names the line.
     """
+    spec = read_run_spec(path)
+    if spec.data.source.startswith("bundled:"):
+        return spec
+    source = str((path.parent / Path(spec.data.source).expanduser()).absolute())
+    return spec.model_copy(update={"data": spec.data.model_copy(update={"source": source})})
+
+
+def read_run_spec(path: Path) -> Spec:
+    """Read a spec file as it stands."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise check.SettingError(f"{path}: the spec cannot be read: {error}") from None
-    spec = parse_spec(text, str(path))
-    source = spec.data.source
-    if ":" not in source and not Path(source).is_absolute():
-        data = spec.data.model_copy(update={"source": str((path.parent / source).resolve())})
-        spec = spec.model_copy(update={"data": data})
-    return spec
+    return parse_spec(text, str(path))
 
 
 def parse_spec(text: str, name: str = "spec") -> Spec:
     """The spec that ``text`` describes; ``name`` is what messages call it."""
     values = lines.load(text, name)
     try:
-        return Spec.model_validate(values)
+        spec = Spec.model_validate(values)
     except ValidationError as error:
         raise check.SettingError(lines.explain(error, text, name, Spec)) from None
+    spec._origin = name, text
+    return spec
+
+
+S = TypeVar("S", bound=Section)
+
+
+def validated(kind: type[S], values: dict[str, Any]) -> S:
+    """A section made of values that no file holds.
+
+    Raises:
+        SettingError: one is wrong; names it.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = lines.dotted(first["loc"])
+        raise check.SettingError(check.sentence(place, lines.said(first["msg"]), repr(first["input"]))) from None
+
+
+def changes(before: Any, now: Any, place: str = "") -> str:
+    """The first setting in which two written-out specs differ, but for what may be changed; empty if none."""
+    if place in HOUSEKEEPING or before == now:
+        return ""
+    if isinstance(before, dict) and isinstance(now, dict):
+        pairs = [(f"{place}.{key}".removeprefix("."), before.get(key), now.get(key)) for key in {**before, **now}]
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = [(f"{place}[{i}]", *pair) for i, pair in enumerate(zip(before, now, strict=True))]
+    else:
+        return place
+    return next((found for name, old, new in pairs if (found := changes(old, new, name))), "")

@@ -10,11 +10,19 @@ from lensmith.ship.predictions import Prediction, Scored, predict
 from lensmith.ship.proof import Proof, ProofError, prove
 
 if TYPE_CHECKING:
+    from lensmith.ship.network import cannot_export
     from lensmith.ship.onnx import export
     from lensmith.ship.saved import Saved, load, save, save_keras
 
 # These need Keras, which takes seconds to import; running an artifact does not, so they are loaded on first use.
-_WITH_KERAS = {"Saved": "saved", "export": "onnx", "load": "saved", "save": "saved", "save_keras": "saved"}
+_WITH_KERAS = {
+    "Saved": "saved",
+    "cannot_export": "network",
+    "export": "onnx",
+    "load": "saved",
+    "save": "saved",
+    "save_keras": "saved",
+}
 
 __all__ = [
     "Artifact",
@@ -23,6 +31,7 @@ __all__ = [
     "ProofError",
     "Saved",
     "Scored",
+    "cannot_export",
     "export",
     "load",
     "open_artifact",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,17 @@ from lensmith.backend import keras
 from lensmith.ship.entry import OPSET
 
 
+def cannot_export() -> check.LensmithError | None:
+    """Why nothing can be exported here, or None when it can: to be asked before hours of training, not after."""
+    backend = keras.config.backend()
+    if backend != "torch":
+        remedy = "Export the saved model with the environment variable KERAS_BACKEND=torch; it loads on every backend"
+        return check.LensmithError(check.sentence("export to ONNX", "the torch backend", backend, remedy))
+    # torch's exporter needs onnxscript, the proof ONNX Runtime.
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
+    return check.need_extra(missing[0], "ship") if missing else None
+
+
 def export_network(model: Any, tasks: Sequence[str]) -> Any:
     """The network as an ``onnx.ModelProto``: float32 examples in, any number at once; one output a task.
 
@@ -25,14 +37,9 @@ def export_network(model: Any, tasks: Sequence[str]) -> Any:
     Raises:
         LensmithError: the backend in use cannot export, or a package is missing.
     """
-    backend = keras.config.backend()
-    if backend != "torch":
-        remedy = "Export the saved model with the environment variable KERAS_BACKEND=torch; it loads on every backend"
-        raise check.LensmithError(check.sentence("export to ONNX", "the torch backend", backend, remedy))
-    try:
-        import onnxscript  # noqa: F401, torch's exporter needs it, and onnx with it
-    except ImportError as error:
-        raise check.need_extra("onnxscript", "ship") from error
+    refusal = cannot_export()
+    if refusal is not None:
+        raise refusal
     import torch
 
     outputs = model.output if isinstance(model.output, dict) else {tasks[0]: model.output}
