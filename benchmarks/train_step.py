@@ -138,7 +138,10 @@ def resnet50_by_hand() -> nn.Module:
 
 
 def compare(recipe: compose.Recipe, network: nn.Module, batch: int, steps: int, rounds: int) -> dict[str, float]:
-    """Let the three train an epoch in turn, ``rounds`` times after a first that does not count."""
+    """Let the three train an epoch in turn, ``rounds`` times after a first that does not count.
+
+    A ratio is the median over the rounds, so that a machine that slows down between two rounds does not count.
+    """
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (batch * steps, *recipe.input), np.uint8)
     labels = random.integers(0, 10, len(images)).astype(np.int64)
@@ -147,15 +150,17 @@ def compare(recipe: compose.Recipe, network: nn.Module, batch: int, steps: int, 
         "keras": plain_keras(recipe, images, labels, batch),
         "torch": by_hand(network, images, labels, batch),
     }
-    times: dict[str, list[float]] = {name: [] for name in ways}
+    names = list(ways)
+    rounds_of: list[dict[str, float]] = []
     for number in range(rounds + 1):
-        for name, epoch in ways.items():
-            seconds = epoch()
-            times[name] += seconds if number else []
-    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+        order = names[number % 3 :] + names[: number % 3]  # each is first, second and last equally often
+        seconds = {name: statistics.median(ways[name]()) for name in order}
+        rounds_of += [seconds] if number else []
+    medians = {name: statistics.median(row[name] for row in rounds_of) for name in names}
+    ratios = {peer: statistics.median(row[peer] / row["ours"] for row in rounds_of) for peer in ("keras", "torch")}
     return {
-        "ratio_to_keras": medians["keras"] / medians["ours"],
-        "ratio_to_torch_by_hand": medians["torch"] / medians["ours"],
+        "ratio_to_keras": ratios["keras"],
+        "ratio_to_torch_by_hand": ratios["torch"],
         **{f"{name}_ms": 1000 * seconds for name, seconds in medians.items()},
     }
 
@@ -163,11 +168,11 @@ def compare(recipe: compose.Recipe, network: nn.Module, batch: int, steps: int, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--rounds", type=int, default=4, help="how often each takes its turn")
+    parser.add_argument("--rounds", type=int, default=6, help="how often each takes its turn")
     parser.add_argument("--only", choices=["small", "resnet50"], help="one of the two networks")
     options = parser.parse_args()
     cases = {
-        "small": lambda: compare(SMALL, small_by_hand(), 128, 12, options.rounds),
+        "small": lambda: compare(SMALL, small_by_hand(), 128, 24, options.rounds),
         "resnet50": lambda: compare(RESNET50, resnet50_by_hand(), 16, 4, options.rounds),
     }
     chosen = {name: case for name, case in cases.items() if options.only in (None, name)}

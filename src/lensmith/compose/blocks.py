@@ -60,7 +60,8 @@ class Basic:
     """The two-convolution residual block (He et al. 2016a, Figure 5 left; version 2: He et al. 2016b, Figure 4e).
 
     Args:
-        version: ``1`` and ``1.5`` (Conv-BN-ReLU, the same thing in a block without 1×1), or ``2`` (BN-ReLU-Conv).
+        version: ``1`` and ``1.5`` (Conv-BN-ReLU, the same thing in a block without 1×1), or ``2`` (BN-ReLU-Conv);
+            a number is taken too and becomes its name.
         shortcut: where the shape changes, a 1×1 ``projection`` (option B of the paper) or zero ``padding`` of the
             channels after taking every stride-th pixel (option A: no parameters; the CIFAR networks).
         norm: batch normalisation ``before`` or ``after`` the activation (version 1).

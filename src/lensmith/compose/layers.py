@@ -22,10 +22,12 @@ NORM_EPSILON = 1e-5
 
 
 def check_activation(place: str, name: str) -> str:
+    """Return ``name`` if it is one of the activations a part may have."""
     return check.one_of(place, name, ACTIVATIONS)
 
 
 def check_padding(place: str, name: Padding) -> Padding:
+    """Return ``name`` if it is ``same`` or ``valid``."""
     return check.one_of(place, name, PADDINGS)
 
 
@@ -85,6 +87,7 @@ class Maker:
             object.__setattr__(self, "seed", random.randrange(2**31))
 
     def seed_for(self, name: str) -> int:
+        """The seed of the layer of this name, 0..2³¹ − 1."""
         return zlib.crc32(f"{self.seed}/{name}".encode()) >> 1  # 31 bits, since torch keeps seeds as int32
 
     def _initializer(self, name: str, kind: str) -> Any:
@@ -130,6 +133,7 @@ class Maker:
         return keras.layers.BatchNormalization(momentum=NORM_MOMENTUM, epsilon=NORM_EPSILON, name=name)(x)
 
     def activation(self, x: Tensor, name: str, kind: str) -> Tensor:
+        """An activation layer, or none where it is ``linear``."""
         return x if kind == "linear" else keras.layers.Activation(kind, name=name)(x)
 
     def dropout(self, x: Tensor, name: str, rate: float) -> Tensor:

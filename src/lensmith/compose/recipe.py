@@ -92,10 +92,19 @@ class Recipe:
         )
 
     def to_yaml(self) -> str:
+        """The recipe as a YAML document; :meth:`from_yaml` reads it back to an equal recipe."""
         return written.to_yaml(self.to_dict())
 
     @staticmethod
     def from_yaml(text: str) -> Recipe:
+        """The recipe that a YAML document describes.
+
+        Raises:
+            SettingError: as for :meth:`from_dict`, or the text is not YAML, with the line.
+
+        >>> Recipe.from_yaml("{input: [4], learner: {part: dense, units: [10]}, tasks: {label: binary}}").count()
+        (61, 61)
+        """
         return Recipe.from_dict(written.from_yaml(text))
 
 

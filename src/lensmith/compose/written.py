@@ -105,6 +105,7 @@ def check_keys(place: str, values: Any, required: Iterable[str], optional: Itera
 
 
 def to_yaml(values: Mapping[str, Any]) -> str:
+    """Plain values as a YAML document, in their own order, short lists and mappings on one line."""
     return yaml.safe_dump(dict(values), sort_keys=False, default_flow_style=None, width=110)
 
 
