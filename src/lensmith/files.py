@@ -6,10 +6,12 @@ What a killed process left half written is named ``.writing-NAME``; :func:`clean
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from lensmith import check
 
@@ -27,18 +29,24 @@ def put_file(path: Path, write: Callable[[Path], object]) -> None:
         _flush_folder(path.parent)
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(folder: Path, files: Mapping[str, bytes], *, replace: bool = False) -> None:
     """Write ``files`` by name into ``folder``; an earlier folder of such files is replaced as a whole.
 
     A folder cannot be renamed onto another, so the earlier one steps aside for a moment; should the power go in
-    just that moment, it is found whole beside the target as ``.replaced-NAME``.
+    just that moment, it is found whole beside the target as ``.replaced-NAME``, and :func:`clean` puts it back.
+
+    Args:
+        folder: the target.
+        files: contents by name.
+        replace: whether an earlier folder may hold other files too, which then go with it.
 
     Raises:
         SettingError: the folder holds something else, which would be lost.
         LensmithError: the disk is full or refuses; what was there is still there.
     """
     folder = folder.resolve()
-    _check_replaceable(folder, files)
+    if not replace:
+        _check_replaceable(folder, files)
     aside = folder.with_name(f".replaced-{folder.name}")
     with _beside(folder, _remove_folder) as beside:
         beside.mkdir()
@@ -48,22 +56,41 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         if folder.exists():
             _remove_folder(aside)
             folder.rename(aside)
-        beside.rename(folder)
+        try:
+            beside.rename(folder)
+        except OSError:
+            aside.rename(folder)
+            raise
         _flush_folder(folder.parent)
         _remove_folder(aside)
 
 
+def finite(values: Any) -> Any:
+    """The same values with None in place of infinities and NaN, which JSON does not have."""
+    if isinstance(values, Mapping):
+        return {key: finite(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
 def clean(folder: Path) -> None:
-    """Delete what killed processes left half written in a folder, or had put aside."""
+    """Put right what killed processes left in a folder: half-written things go, a folder that stepped aside returns."""
+    for path in folder.glob(".replaced-*"):
+        target = folder / path.name.removeprefix(".replaced-")
+        if not target.exists():
+            path.rename(target)
     for path in (*folder.glob(".writing-*"), *folder.glob(".replaced-*")):
-        (_remove_folder if path.is_dir() else _remove_file)(path)
+        with contextlib.suppress(OSError):  # it is in nobody's way
+            (_remove_folder if path.is_dir() else _remove_file)(path)
 
 
 def _check_replaceable(folder: Path, files: Mapping[str, bytes]) -> None:
     expected = "a new folder, or one to replace"
     if folder.exists() and not folder.is_dir():
         raise check.SettingError(check.sentence(str(folder), expected, "a file"))
-    foreign = sorted(path.name for path in folder.glob("*") if path.name not in files)
+    # Names that begin with a dot are what desktops leave in folders; nobody misses them.
+    foreign = sorted(path.name for path in folder.glob("[!.]*") if path.name not in files)
     if foreign:
         remedy = "Choose another folder, so that nothing is lost"
         raise check.SettingError(check.sentence(str(folder), expected, f"one that also holds {foreign[0]}", remedy))

@@ -25,6 +25,17 @@ train: [{epochs: 2, rate: 0.01}]
 """
 
 
+class Stop(BaseException):
+    """Ends a run as a kill would."""
+
+
+class Killer(train.Silent):
+    """Ends training after one epoch."""
+
+    def on_epoch(self, row: object) -> None:
+        raise Stop
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
@@ -137,13 +148,16 @@ def test_examples_that_changed_or_went_are_named(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
     records = data.from_arrays(images, np.arange(40) % 2, names=("a", "b"))
     recipe = replace(compose.zoo.get("conv-cifar-small"), input=(8, 8, 1), tasks={"label": compose.Binary()})
-    runs.start(tmp_path / "run", recipe=recipe, data=data.split(records, 0.6, 0.2, 0.2), plan=train.Fit(epochs=1))
-    assert runs.resume(tmp_path / "run", records=records).results is not None
+    parts = data.split(records, 0.6, 0.2, 0.2)
+    with pytest.raises(Stop):
+        runs.start(tmp_path / "run", recipe=recipe, data=parts, plan=train.Fit(epochs=2), progress=Killer())
     with pytest.raises(DataError, match="is no longer in"):
         runs.resume(tmp_path / "run", records=records[:20])
-    images[3] = 0
-    with pytest.raises(DataError, match=r":3.*changed since the run began"):
-        runs.resume(tmp_path / "run", records=data.from_arrays(images, np.arange(40) % 2, names=("a", "b")))
+    changed = images.copy()
+    changed[3] = 0
+    with pytest.raises(DataError, match=r":3: changed since the run began"):
+        runs.resume(tmp_path / "run", records=data.from_arrays(changed, np.arange(40) % 2, names=("a", "b")))
+    assert runs.resume(tmp_path / "run", records=records).results is not None
 
 
 def test_regression_on_a_bundled_table(tmp_path: Path) -> None:
@@ -172,17 +186,6 @@ def of_pictures(pictures: Path, more: str = "") -> runs.Prepared:
     model = TINY[TINY.index("model:") : TINY.index("train:")]
     text = f"data: {{source: '{pictures}', batch: 4}}\n{model}train: [{{epochs: 2, rate: 0.01}}]\n{more}"
     return runs.prepare(runs.parse_spec(text))
-
-
-class Stop(BaseException):
-    """Ends a run as a kill would."""
-
-
-class Killer(train.Silent):
-    """Ends training after one epoch."""
-
-    def on_epoch(self, row: object) -> None:
-        raise Stop
 
 
 def begun(folder: Path, prepared: runs.Prepared) -> Path:

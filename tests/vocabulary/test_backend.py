@@ -124,7 +124,7 @@ def test_unknown_attribute() -> None:
 
 def test_what_runs_here_can_be_told() -> None:
     name = backend.keras.config.backend()
-    assert backend.choose() == backend.Choice(name, "Keras is imported already, and runs on it")
+    assert backend.choose().name == name
     assert name in backend.installed()
     assert len(backend.devices()) >= 1
     versions = backend.versions()

@@ -53,7 +53,7 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def document(values: Any) -> None:
     """Print a document for a machine."""
-    from lensmith.runs.folder import finite
+    from lensmith.files import finite
 
     print(json.dumps(finite(values), ensure_ascii=False, default=str))
 

@@ -14,7 +14,7 @@ SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "info")
 Counts = dict[str, dict[str, dict[str, int]]]  # by task, part, class
 
 _IMBALANCE = 10  # times as many examples in the largest class as in the smallest
-_UNREADABLE = 0.1  # of all files: more, and something went wrong with the whole collection
+_UNREADABLE = 0.5  # of all files: more, and something went wrong with the whole collection
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,14 +82,14 @@ def _class_folders(root: Path, problems: list[Problem]) -> list[_ClassFolder]:
     places: list[tuple[Path, str | None]] = [(folder, _PART_OF[folder.name.lower()]) for folder in parts]
     found = []
     for place, part in places or [(root, None)]:
-        loose = [Path(entry) for entry in _entries(place, problems) if not entry.is_dir() and _is_image(entry)]
+        loose = [Path(entry) for entry in _entries(place, problems) if not _is_folder(entry) and _is_image(entry)]
         problems += [Problem(str(file), "an image outside any class folder") for file in loose]
         found += [_ClassFolder(path, part, tuple(_images(path, problems))) for path in _folders(place)]
     return found
 
 
 def _folders(place: Path) -> list[Path]:
-    return [Path(entry) for entry in _entries(place, []) if entry.is_dir()]
+    return [Path(entry) for entry in _entries(place, []) if _is_folder(entry)]
 
 
 def _images(folder: Path, problems: list[Problem], above: tuple[Path, ...] = ()) -> Iterator[Path]:
@@ -99,7 +99,7 @@ def _images(folder: Path, problems: list[Problem], above: tuple[Path, ...] = ())
         return
     for entry in _entries(folder, problems):
         path = Path(entry)
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _images(path, problems, (*above, real))
         elif _is_image(entry):
             yield path
@@ -114,6 +114,13 @@ def _entries(folder: Path, problems: list[Problem]) -> list[os.DirEntry[str]]:
     except OSError as error:
         problems.append(Problem(str(folder), f"cannot be opened: {error.strerror}"))
         return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
@@ -133,4 +140,4 @@ def _too_few(root: Path, names: list[str]) -> str:
         return check.sentence(str(root), LAYOUT, f"one class only ({names[0]})", remedy)
     if any(_is_image(entry) for place in (root, *_folders(root)) for entry in _entries(place, [])):
         return check.sentence(str(root), LAYOUT, "images in no class folder", "Put each class in a folder of its name")
-    return check.sentence(str(root), LAYOUT, "no image at all" if any(root.iterdir()) else "an empty folder")
+    return check.sentence(str(root), LAYOUT, "no image at all" if _entries(root, []) else "an empty folder")

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lensmith import check
-from lensmith.files import put_file
+from lensmith.files import finite, put_file
 from lensmith.train.history import read as read_history
 
 
@@ -135,12 +135,14 @@ def locked(folder: RunFolder) -> Iterator[None]:
     except ImportError:
         yield
         return
-    with (folder.path / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise check.SettingError(f"{folder.path}: another process is at work on this run; wait for it") from None
+    handle = os.open(folder.path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+    except BlockingIOError:
+        raise check.SettingError(f"{folder.path}: another process is at work on this run; wait for it") from None
+    finally:
+        os.close(handle)
 
 
 def fresh(stem: str, under: Path = Path("runs")) -> Path:
@@ -159,15 +161,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, values: Any) -> None:
     """Write a JSON file so that it is there whole or not at all; numbers that are not finite become null."""
     write_text(path, json.dumps(finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def finite(values: Any) -> Any:
-    """The same values with None in place of infinities and NaN, which JSON does not have."""
-    if isinstance(values, Mapping):
-        return {key: finite(value) for key, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [finite(value) for value in values]
-    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def read_json(path: Path) -> Any:

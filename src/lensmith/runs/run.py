@@ -15,7 +15,7 @@ from lensmith.compose import Recipe
 from lensmith.records import Problem, Record
 from lensmith.runs import manifest, resolve
 from lensmith.runs.content import content
-from lensmith.runs.folder import RunFolder, create, existing, locked, read_json, write_json, write_text
+from lensmith.runs.folder import RunFolder, check_new, create, existing, locked, read_json, write_json, write_text
 from lensmith.runs.judge import judge, proof_examples
 from lensmith.runs.manifest import Parts
 from lensmith.runs.prepare import Prepared, objectives, prepare_records
@@ -89,12 +89,13 @@ def begin(folder: str | Path, prepared: Prepared, *, progress: train.Progress | 
     Raises:
         SettingError: the folder is not new or empty.
     """
-    made = create(Path(folder))
+    check_new(Path(folder))
     noted = manifest.describe(prepared.parts) | {
         "preprocessing": prepared.preprocessing.to_dict(),
         "audit": prepared.audit.to_dict(),
         "spec": prepared.spec.model_dump(mode="json"),
     }
+    made = create(Path(folder))
     write_json(made.environment, environment())
     write_text(made.spec, prepared.spec.to_yaml())
     write_json(made.data, noted)  # last: with it the folder is a run

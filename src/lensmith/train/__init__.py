@@ -4,6 +4,7 @@
 anything that has the form of :class:`Batches`.
 """
 
+from lensmith.train.compiled import check_stage
 from lensmith.train.history import Best, History, Row
 from lensmith.train.interrupt import Interrupted
 from lensmith.train.loop import Batches, Positioned, evaluate, fit
@@ -26,6 +27,7 @@ __all__ = [
     "RichProgress",
     "Row",
     "Silent",
+    "check_stage",
     "evaluate",
     "fit",
 ]

@@ -73,7 +73,7 @@ def write(folder: Path, step: int, arrays: Mapping[str, Arrays], state: Mapping[
     contents[_CHECKSUMS] = json.dumps(sums, indent=1).encode()
     clean(folder)
     try:
-        files.write_folder(target, contents)
+        files.write_folder(target, contents, replace=True)
     except check.LensmithError as error:
         earlier = [path.name for path in listed(folder) if path != target]
         kept = f"the last good one is {earlier[-1]}" if earlier else "there is no earlier one"
@@ -89,6 +89,7 @@ def latest(folder: Path) -> tuple[Checkpoint | None, tuple[Problem, ...]]:
         with what is wrong with it.
     """
     broken: list[Problem] = []
+    clean(folder)
     for path in reversed(listed(folder)):
         found = read(path)
         if isinstance(found, Checkpoint):

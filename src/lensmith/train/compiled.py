@@ -10,8 +10,11 @@ import numpy as np
 
 from lensmith import check
 from lensmith.backend import keras
+from lensmith.train import optimizers
 from lensmith.train.history import number
+from lensmith.train.monitor import monitors
 from lensmith.train.objective import Objective, direction, loss_of, metrics_of
+from lensmith.train.stages import Fit
 
 Targets = Any  # one array, or arrays by task
 Values = Mapping[str, Any]  # scalars by name, still on the device
@@ -98,6 +101,24 @@ def compiled(model: Any, objectives: Mapping[str, Objective], optimizer: Any = N
         test=test,
         names=_names(model) if several else {},
     )
+
+
+def check_stage(stage: Fit, objectives: Mapping[str, Objective], *, validated: bool) -> None:
+    """Refuse what :func:`fit` would refuse of a stage and its objectives, without a model and before anything begins.
+
+    Args:
+        stage: its optimizer and its monitors are looked up.
+        objectives: by task; their losses and metrics are looked up.
+        validated: whether there will be validation.
+
+    Raises:
+        SettingError: an optimizer, a loss, a metric or a monitor is unknown.
+    """
+    optimizers.build(stage, steps=1)
+    for objective in objectives.values():
+        loss_of(objective)
+    metrics = {task: metrics_of(objective) for task, objective in objectives.items()}
+    monitors(stage, _directions(metrics, several=len(objectives) > 1), validated=validated)
 
 
 def _build_once(model: Any) -> Step:

@@ -44,12 +44,14 @@ class History:
         best: the epoch that the monitored value was best in; None when it never was a number.
         monitor: the name of that value.
         stopped: whether training ended early, for want of improvement.
+        restored: the epoch whose weights the model was given back; None when it has the last epoch's.
     """
 
     rows: tuple[Row, ...]
     best: Best | None
     monitor: str
     stopped: bool
+    restored: int | None = None
 
     def __getitem__(self, name: str) -> list[float | None]:
         """The values of one name over the epochs."""

@@ -126,9 +126,8 @@ def fit(
                 state = _epoch(job, state)
         finally:
             progress.on_end()
-    if returns_best and state.best is not None:
-        store.restore_best(state.best)
-    return History(state.rows, state.best, best.name, state.stopped)
+    restored = store.restore_best(state.best) if returns_best and state.best is not None else None
+    return History(state.rows, state.best, best.name, state.stopped, restored)
 
 
 def evaluate(model: Any, batches: Batches, objectives: Mapping[str, Objective]) -> dict[str, float]:

@@ -90,10 +90,10 @@ class Fit:
         {'name': 'cosine', 'final': 0.0}
     """
 
-    epochs: int = 10
+    epochs: int = 20
     optimizer: str | Mapping[str, Any] = "adam"
     rate: float = 1e-3
-    schedule: Schedule = Constant()
+    schedule: Schedule = Cosine()
     stop: Patience | None = None
     monitor: str = "val_loss"
     mode: Mode = "auto"

@@ -116,16 +116,17 @@ class Store:
         if going_on:
             put(variables_of(self._model)["metrics"], self._metrics, "metrics of the checkpoint")
 
-    def restore_best(self, best: Best) -> None:
-        """Put the weights of the best epoch into the model."""
+    def restore_best(self, best: Best) -> int | None:
+        """Put the weights of the best epoch into the model; returns the epoch, or None when they are lost."""
         if self.folder is None:
             put(variables_of(self._model)["variables"], self._best, "best weights")
-            return
+            return best.epoch
         found = checkpoint.read(self._checkpoints / checkpoint.name_of(best.step))
         if not isinstance(found, Checkpoint):
             _log.warning("the best weights are lost, the last ones stay: %s: %s", found.source, found.reason)
-            return
+            return None
         put(variables_of(self._model)["variables"], found.arrays("variables"), str(found.path))
+        return best.epoch
 
     def last_good(self) -> str:
         """A sentence that names the newest checkpoint."""
