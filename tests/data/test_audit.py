@@ -55,9 +55,13 @@ def test_unreadable_files_are_set_aside_by_name(tmp_path):
 
 
 def test_many_unreadable_files_are_severe(tmp_path):
-    album(tmp_path, cat=4, dog=4)
-    (tmp_path / "cat" / "0.png").write_bytes(b"")
-    assert data.audit(data.read(tmp_path)).severe
+    album(tmp_path, cat=20, dog=20)
+    for number in range(20):
+        (tmp_path / "cat" / f"{number}.png").write_bytes(b"")
+    (tmp_path / "cat" / "more.png").write_bytes((tmp_path / "dog" / "0.png").read_bytes())
+    assert kinds(data.audit(data.read(tmp_path)))["unreadable"] == "warning", "20 of 41"
+    (tmp_path / "dog" / "0.png").write_bytes(b"")
+    assert kinds(data.audit(data.read(tmp_path)))["unreadable"] == "severe", "21 of 41"
 
 
 def test_nothing_usable_is_an_error(tmp_path):

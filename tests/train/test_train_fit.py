@@ -18,7 +18,7 @@ from lensmith.train.optimizers import rate_at
 
 def test_learns_digits() -> None:
     unseen = digits(1400, 1797, seed=None)
-    stage = Fit(epochs=6, rate=1e-2)
+    stage = Fit(epochs=6, rate=1e-2, schedule=Constant())
     history = fit(dense(hidden=64), digits(0, 1400), stage=stage, objectives={"digit": CLASSES}, validation=unseen)
     assert history["val_accuracy"][-1] > 0.9
     assert history["epoch"] == [1, 2, 3, 4, 5, 6]
@@ -113,7 +113,8 @@ def test_the_same_numbers_as_plain_keras() -> None:
     metrics = ("accuracy", "sparse_top_k_categorical_accuracy", "sparse_categorical_crossentropy")
     objective = Objective("sparse_categorical_crossentropy", metrics, activation="softmax")
     ours = dense()
-    history = fit(ours, train, stage=Fit(epochs=3), objectives={"digit": objective}, validation=unseen)
+    stage = Fit(epochs=3, schedule=Constant())
+    history = fit(ours, train, stage=stage, objectives={"digit": objective}, validation=unseen)
 
     theirs = dense()
     crossentropy = keras.metrics.SparseCategoricalCrossentropy(from_logits=True)
@@ -287,7 +288,8 @@ def test_progress_is_told_everything() -> None:
 def test_rich_progress_prints_one_line_an_epoch_where_there_is_no_terminal() -> None:
     text = io.StringIO()
     progress = RichProgress(Console(file=text, width=60))
-    fit(dense(), digits(0, 64), stage=Fit(epochs=2), objectives={"digit": CLASSES}, progress=progress)
+    stage = Fit(epochs=2, schedule=Constant())
+    fit(dense(), digits(0, 64), stage=stage, objectives={"digit": CLASSES}, progress=progress)
     lines = text.getvalue().splitlines()
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
     assert "accuracy 0." in lines[1] and "rate 0.001" in lines[1]
