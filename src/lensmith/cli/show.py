@@ -38,11 +38,12 @@ def progress_console() -> Console:
 
 @contextlib.contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error for work that tells how many of how many are done; none for a short wait."""
+    """A progress bar on standard error for work that tells how many of how many are done; on a terminal only."""
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    shown = Console(stderr=True)
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task(what, total=None)
 
         def tell(done: int, total: int) -> None:

@@ -59,7 +59,7 @@ def prepare(
 
 
 def prepare_records(
-    recipe: Recipe, parts: Parts, plan: train.Fit, *, batch: int, scaling: str | None, seed: int
+    recipe: Recipe, parts: Parts, plan: train.Fit, *, batch: int | None, scaling: str | None, seed: int
 ) -> Prepared:
     """The same from objects: the parts are audited, and what cannot be read is set aside.
 
@@ -105,11 +105,13 @@ def _checked(prepared: Prepared) -> Prepared:
         if "ship" in spec.model_fields_set:
             raise refusal
         spec = spec.model_copy(update={"ship": None})
-    return replace(prepared, spec=_written_out(spec, recipe, prepared.preprocessing.scaling))
+    written = _written_out(spec, recipe, prepared.preprocessing.scaling, len(prepared.parts[0]))
+    return replace(prepared, spec=written)
 
 
-def _written_out(spec: Spec, recipe: Recipe, scaling: str) -> Spec:
-    """The spec with the size, scaling and parts that were chosen, so that it means the same wherever it is read."""
+def _written_out(spec: Spec, recipe: Recipe, scaling: str, examples: int) -> Spec:
+    """The spec with the sizes, scaling and parts that were chosen, so that it means the same wherever it is read."""
     image = recipe.input if len(recipe.input) == 3 else None
-    section = spec.data.model_copy(update={"image": image, "scaling": scaling})
+    batch = spec.data.batch or resolve.batch_size(examples)
+    section = spec.data.model_copy(update={"image": image, "scaling": scaling, "batch": batch})
     return spec.model_copy(update={"model": ModelSpec.of(recipe), "data": section})

@@ -29,6 +29,17 @@ def image_size(audit: Audit) -> tuple[int, int, int] | None:
     return LARGEST_OWN_SIZE, LARGEST_OWN_SIZE, audit.channels
 
 
+def batch_size(examples: int) -> int:
+    """Examples a step when nobody said: 32, or as few as give eight steps an epoch, but at least 4.
+
+    With fewer steps the moving averages of batch normalisation would lag behind the weights.
+
+    >>> [batch_size(examples) for examples in (10, 100, 1000)]
+    [4, 12, 32]
+    """
+    return min(32, max(4, examples // 8))
+
+
 def resolve(model: ModelSpec, shape: tuple[int, ...], labels: Mapping[str, Labels]) -> Recipe:
     """The recipe a spec asks for, its input and its heads fitted to the data.
 

@@ -59,7 +59,7 @@ def start(
     recipe: Recipe,
     data: Parts,  # the word a user expects; the room of this name is not needed here
     plan: train.Fit | None = None,
-    batch: int = 32,
+    batch: int | None = None,
     scaling: str | None = None,
     seed: int = 0,
     progress: train.Progress | None = None,
@@ -71,7 +71,7 @@ def start(
         recipe: its input is the size images are brought to.
         data: training, validation and test records, as :func:`lensmith.data.split` gives them.
         plan: the training stage.
-        batch: examples a step.
+        batch: examples a step; None suits their number.
         scaling: ``0..1``, ``-1..1``, ``standardise`` or ``none``; None suits the kind of data.
         seed: of initial weights, dropout and the order of the examples.
         progress: who is told how far it is.
@@ -202,7 +202,7 @@ def _train(
         data.batches(
             part,
             saved.preprocessing,
-            size=spec.data.batch,
+            size=spec.data.batch or resolve.batch_size(len(parts[0])),
             seed=spec.seed,
             shuffle=part is parts[0],
             tasks=list(saved.recipe.tasks),

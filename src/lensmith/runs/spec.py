@@ -44,6 +44,7 @@ class DataSpec(Section):
     """Where the examples are, and what the model sees of them.
 
     ``image`` is ``[height, width, channels]``; left out, the size is chosen by looking at the images.
+    ``batch`` left out is 32, or less where there are few examples.
     ``scaling`` left out is 0..1 for images and standardisation for rows of numbers. ``split: null`` says that the
     parts were given by other means, and stand in the run's ``data.json``.
     """
@@ -52,7 +53,7 @@ class DataSpec(Section):
     image: tuple[Size, Size, Size] | None = None
     scaling: Scaling | None = None
     split: SplitSpec | None = SplitSpec()
-    batch: int = Field(32, ge=1)
+    batch: Size | None = None
 
 
 class ModelSpec(Section):
