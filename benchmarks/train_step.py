@@ -36,38 +36,54 @@ RESNET50 = replace(compose.zoo.get("resnet50-v1.5"), input=(128, 128, 3), tasks=
 class Clock:
     """Notes when each step ended; it is the progress of ours and the callback of the others."""
 
+    turn: Callable[[list[float]], None] = lambda seconds: None  # what happens after each of our epochs
     ended: list[float] = field(default_factory=list)
 
     def on_start(self, epochs: int, steps: int, done: int) -> None: ...
-    def on_epoch(self, row: Any) -> None: ...
     def on_end(self) -> None: ...
+
     def on_step(self, step: int, values: Any) -> None:
         self.ended.append(time.perf_counter())
+
+    def on_epoch(self, row: Any) -> None:
+        self.turn(self.between())
+        self.ended.clear()
 
     def between(self) -> list[float]:
         """Seconds from the end of one step to that of the next."""
         return list(np.diff(self.ended))
 
 
-def ours(recipe: compose.Recipe, images: np.ndarray, labels: np.ndarray, batch: int) -> Epoch:
-    view = compose.logits(recipe.build(seed=0))
-    records = data.from_arrays(images, labels, names=tuple("0123456789"))
-    batches = data.batches(records, data.Preprocessing(image=recipe.input), size=batch)
-    task = recipe.tasks["label"]
+@dataclass(frozen=True)
+class Case:
+    """A network and what it is trained on."""
+
+    recipe: compose.Recipe
+    by_hand: Callable[[], nn.Module]
+    batch: int
+    steps: int
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Noise and chance labels: how long a step takes does not depend on what is in them."""
+        random = np.random.default_rng(0)
+        images = random.integers(0, 256, (self.batch * self.steps, *self.recipe.input), np.uint8)
+        return images, random.integers(0, 10, len(images)).astype(np.int64)
+
+
+def ours(case: Case, epochs: int, turn: Callable[[list[float]], None]) -> None:
+    """Train so many epochs; after each, ``turn`` is given the seconds between its steps, and lets the others train."""
+    records = data.from_arrays(*case.data(), names=tuple("0123456789"))
+    batches = data.batches(records, data.Preprocessing(image=case.recipe.input), size=case.batch)
+    task = case.recipe.tasks["label"]
     objectives = {"label": train.Objective(task.loss, task.metrics, task.output_activation)}
-
-    def epoch() -> list[float]:
-        clock = Clock()
-        train.fit(view, batches, stage=train.Fit(epochs=1), objectives=objectives, progress=clock)
-        return clock.between()
-
-    return epoch
+    view = compose.logits(case.recipe.build(seed=0))
+    stage = train.Fit(epochs=epochs, schedule=train.Constant())
+    train.fit(view, batches, stage=stage, objectives=objectives, progress=Clock(turn))
 
 
-def plain_keras(
-    recipe: compose.Recipe, images: np.ndarray, labels: np.ndarray, batch: int
-) -> Callable[[], list[float]]:
-    model = compose.logits(recipe.build(seed=0))
+def plain_keras(case: Case) -> Epoch:
+    images, labels = case.data()
+    model = compose.logits(case.recipe.build(seed=0))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
     x = images.astype(np.float32) / 255
@@ -75,21 +91,22 @@ def plain_keras(
     def epoch() -> list[float]:
         clock = Clock()
         note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: clock.on_step(batch, logs))
-        model.fit(x, labels, batch_size=batch, verbose=0, callbacks=[note])
+        model.fit(x, labels, batch_size=case.batch, verbose=0, callbacks=[note])
         return clock.between()
 
     return epoch
 
 
-def by_hand(network: nn.Module, images: np.ndarray, labels: np.ndarray, batch: int) -> Epoch:
-    network = network.to(memory_format=torch.channels_last)
+def by_hand(case: Case) -> Epoch:
+    images, labels = case.data()
+    network = case.by_hand().to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters())
     x = torch.from_numpy(images.astype(np.float32) / 255).permute(0, 3, 1, 2)
     y = torch.from_numpy(labels)
 
     def epoch() -> list[float]:
         clock = Clock()
-        for start, places in enumerate(torch.randperm(len(x)).split(batch)):
+        for start, places in enumerate(torch.randperm(len(x)).split(case.batch)):
             optimizer.zero_grad(set_to_none=True)
             nn.functional.cross_entropy(
                 network(x[places].contiguous(memory_format=torch.channels_last)), y[places]
@@ -137,27 +154,22 @@ def resnet50_by_hand() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 10))
 
 
-def compare(recipe: compose.Recipe, network: nn.Module, batch: int, steps: int, rounds: int) -> dict[str, float]:
+def compare(case: Case, rounds: int) -> dict[str, float]:
     """Let the three train an epoch in turn, ``rounds`` times after a first that does not count.
 
     A ratio is the median over the rounds, so that a machine that slows down between two rounds does not count.
     """
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (batch * steps, *recipe.input), np.uint8)
-    labels = random.integers(0, 10, len(images)).astype(np.int64)
-    ways = {
-        "ours": ours(recipe, images, labels, batch),
-        "keras": plain_keras(recipe, images, labels, batch),
-        "torch": by_hand(network, images, labels, batch),
-    }
-    names = list(ways)
-    rounds_of: list[dict[str, float]] = []
-    for number in range(rounds + 1):
-        order = names[number % 3 :] + names[: number % 3]  # each is first, second and last equally often
-        seconds = {name: statistics.median(ways[name]()) for name in order}
-        rounds_of += [seconds] if number else []
-    medians = {name: statistics.median(row[name] for row in rounds_of) for name in names}
-    ratios = {peer: statistics.median(row[peer] / row["ours"] for row in rounds_of) for peer in ("keras", "torch")}
+    peers = {"keras": plain_keras(case), "torch": by_hand(case)}
+    found: list[dict[str, float]] = []
+
+    def turn(seconds: list[float]) -> None:
+        others = {name: statistics.median(epoch()) for name, epoch in peers.items()}
+        found.append({"ours": statistics.median(seconds), **others})
+
+    ours(case, rounds + 1, turn)
+    counted = found[1:]
+    medians = {name: statistics.median(row[name] for row in counted) for name in counted[0]}
+    ratios = {peer: statistics.median(row[peer] / row["ours"] for row in counted) for peer in peers}
     return {
         "ratio_to_keras": ratios["keras"],
         "ratio_to_torch_by_hand": ratios["torch"],
@@ -171,14 +183,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6, help="how often each takes its turn")
     parser.add_argument("--only", choices=["small", "resnet50"], help="one of the two networks")
     options = parser.parse_args()
-    cases = {
-        "small": lambda: compare(SMALL, small_by_hand(), 128, 24, options.rounds),
-        "resnet50": lambda: compare(RESNET50, resnet50_by_hand(), 16, 4, options.rounds),
-    }
+    cases = {"small": Case(SMALL, small_by_hand, 128, 12), "resnet50": Case(RESNET50, resnet50_by_hand, 16, 4)}
     chosen = {name: case for name, case in cases.items() if options.only in (None, name)}
     results: dict[str, Any] = {"backend": keras.config.backend(), "threads": torch.get_num_threads()}
     for name, case in chosen.items():
-        results[name] = {key: round(value, 3) for key, value in case().items()}
+        results[name] = {key: round(value, 3) for key, value in compare(case, options.rounds).items()}
     if options.json:
         print(json.dumps(results))
         return
