@@ -1,6 +1,7 @@
 """Write whole or not at all: beside the target, flushed to the disk, then renamed into place.
 
-What a killed process left half written is named ``.writing-NAME``; :func:`clean` takes it away.
+What a killed process left half written is named ``.writing-NAME``, and an earlier folder that was stepping aside
+``.replaced-NAME``; :func:`clean` takes the one away and puts the other back.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 
 from lensmith import check
 
+_WRITING, _REPLACED = ".writing-", ".replaced-"
+
 
 def put_file(path: Path, write: Callable[[Path], object]) -> None:
     """Put at ``path`` what ``write`` writes to the name it is given; a file there is replaced once that is complete.
@@ -22,7 +25,7 @@ def put_file(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         LensmithError: the disk is full or refuses; what was there is still there.
     """
-    with _beside(path, _remove_file) as beside:
+    with _beside(path) as beside:
         write(beside)
         _flush(beside)
         os.replace(beside, path)  # noqa: PTH105, the one word that says it is atomic
@@ -38,7 +41,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, replace: bool = Fa
     Args:
         folder: the target.
         files: contents by name.
-        replace: whether an earlier folder may hold other files too, which then go with it.
+        replace: whether whatever is there may go, other files too. Names that begin with a dot, which desktops
+            leave in folders, may always go.
 
     Raises:
         SettingError: the folder holds something else, which would be lost.
@@ -47,22 +51,24 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, replace: bool = Fa
     folder = folder.resolve()
     if not replace:
         _check_replaceable(folder, files)
-    aside = folder.with_name(f".replaced-{folder.name}")
-    with _beside(folder, _remove_folder) as beside:
+    aside = folder.with_name(f"{_REPLACED}{folder.name}")
+    with _beside(folder) as beside:
         beside.mkdir()
         for name, content in files.items():
             _write(beside / name, content)
         _flush_folder(beside)
         if folder.exists():
-            _remove_folder(aside)
+            _remove(aside)
             folder.rename(aside)
         try:
             beside.rename(folder)
         except OSError:
-            aside.rename(folder)
+            with contextlib.suppress(OSError):  # there is none to put back, or it is left for `clean`
+                aside.rename(folder)
             raise
         _flush_folder(folder.parent)
-        _remove_folder(aside)
+        with contextlib.suppress(OSError):  # the new one is in place; the rest is left for `clean`
+            _remove(aside)
 
 
 def finite(values: Any) -> Any:
@@ -75,21 +81,26 @@ def finite(values: Any) -> Any:
 
 
 def clean(folder: Path) -> None:
-    """Put right what killed processes left in a folder: half-written things go, a folder that stepped aside returns."""
-    for path in folder.glob(".replaced-*"):
-        target = folder / path.name.removeprefix(".replaced-")
-        if not target.exists():
-            path.rename(target)
-    for path in (*folder.glob(".writing-*"), *folder.glob(".replaced-*")):
-        with contextlib.suppress(OSError):  # it is in nobody's way
-            (_remove_folder if path.is_dir() else _remove_file)(path)
+    """Put right what killed processes left in a folder: half-written things go, a folder that stepped aside returns.
+
+    What the disk does not let go, or return, stays as it is.
+    """
+    for path in folder.glob(f"{_REPLACED}*"):
+        target = folder / path.name.removeprefix(_REPLACED)
+        with contextlib.suppress(OSError):
+            if target.exists():
+                _remove(path)
+            else:
+                path.rename(target)
+    for path in folder.glob(f"{_WRITING}*"):
+        with contextlib.suppress(OSError):
+            _remove(path)
 
 
 def _check_replaceable(folder: Path, files: Mapping[str, bytes]) -> None:
     expected = "a new folder, or one to replace"
     if folder.exists() and not folder.is_dir():
         raise check.SettingError(check.sentence(str(folder), expected, "a file"))
-    # Names that begin with a dot are what desktops leave in folders; nobody misses them.
     foreign = sorted(path.name for path in folder.glob("[!.]*") if path.name not in files)
     if foreign:
         remedy = "Choose another folder, so that nothing is lost"
@@ -97,16 +108,16 @@ def _check_replaceable(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _beside(target: Path, remove: Callable[[Path], None]) -> Iterator[Path]:
+def _beside(target: Path) -> Iterator[Path]:
     """A free name beside the target, on the same disk. Only a killed process leaves something there."""
-    beside = target.with_name(f".writing-{target.name}")
+    beside = target.with_name(f"{_WRITING}{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        remove(beside)  # of a process that was killed
+        _remove(beside)  # of a process that was killed
         yield beside
     except Exception as error:
         with contextlib.suppress(OSError):
-            remove(beside)
+            _remove(beside)
         if not isinstance(error, OSError):
             raise
         reason = (error.strerror or str(error)).lower()
@@ -118,13 +129,11 @@ def _write(path: Path, content: bytes) -> None:
     _flush(path)
 
 
-def _remove_file(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-def _remove_folder(path: Path) -> None:
-    if path.exists():
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
@@ -133,8 +142,8 @@ def _flush(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the system lets a folder be opened."""
-    with contextlib.suppress(PermissionError):
+    """Make the names in a folder survive a power cut, where the system can: the old names are as whole as the new."""
+    with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

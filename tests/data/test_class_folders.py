@@ -1,5 +1,9 @@
 """Folders of class folders: what is read, in which order, and what is said when there is nothing to read."""
 
+import errno
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -93,6 +97,47 @@ def test_a_broken_link_is_kept_for_the_audit_to_name(tmp_path):
     (tmp_path / "dog" / "2.png").symlink_to(tmp_path / "gone.png")
     (problem,) = data.audit(data.read(tmp_path)).records.set_aside
     assert problem.reason == "the file is missing"
+
+
+def test_a_link_that_leads_to_itself_is_named(tmp_path):
+    album(tmp_path, "cat/1.png", "dog/1.png")
+    for link in (tmp_path / "again", tmp_path / "cat" / "2.png"):
+        link.symlink_to(link)
+    records = data.read(tmp_path)
+    assert len(records) == 2
+    assert {one.source.removeprefix(f"{tmp_path}/") for one in records.set_aside} == {"again", "cat/2.png"}
+    assert all(one.reason.startswith("cannot be opened: too many levels") for one in records.set_aside)
+
+
+@pytest.fixture
+def close(monkeypatch):
+    """Makes a folder one that may not be opened, which for root there is none of."""
+    scandir, closed = os.scandir, []
+
+    def denying(folder):
+        if Path(folder) in closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", denying)
+    return closed.append
+
+
+@pytest.mark.parametrize("closed", ["train/emu", "train/cat/deep", "test"])
+def test_a_folder_that_may_not_be_opened_is_named(tmp_path, close, closed):
+    album(tmp_path, "train/cat/1.png", "train/dog/1.png", "train/emu/1.png", "train/cat/deep/2.png", "test/cat/1.png")
+    close(tmp_path / closed)
+    (problem,) = data.read(tmp_path).set_aside
+    assert (problem.source, problem.reason) == (str(tmp_path / closed), "cannot be opened: permission denied")
+
+
+@pytest.mark.parametrize("closed", ["", "dog"])
+def test_where_too_little_may_be_opened_it_says_so(tmp_path, close, closed):
+    album(tmp_path, "cat/1.png", "dog/1.png")
+    close(tmp_path / closed)
+    with pytest.raises(check.DataError, match=f"got .*{closed}.* cannot be opened: permission denied$") as caught:
+        data.read(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 # The folder, and what the one line must say.

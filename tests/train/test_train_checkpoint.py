@@ -61,6 +61,28 @@ def test_replaces_one_of_the_same_step(tmp_path: Path) -> None:
     assert checkpoint.read(path).arrays("variables")["b/kernel"][0, 0] == 2.0
 
 
+def test_replaces_one_with_a_stray_file(tmp_path: Path) -> None:
+    path = checkpoint.write(tmp_path, 5, arrays(1.0), {})
+    (path / "notes.txt").touch()
+    checkpoint.write(tmp_path, 5, arrays(2.0), {})
+    assert not (path / "notes.txt").exists()
+    assert checkpoint.read(path).arrays("variables")["b/kernel"][0, 0] == 2.0
+
+
+def test_one_that_stepped_aside_is_found_again(tmp_path: Path) -> None:
+    checkpoint.write(tmp_path, 4, arrays(), {})
+    checkpoint.write(tmp_path, 5, arrays(), {}).rename(tmp_path / ".replaced-step-000005")
+    found, broken = checkpoint.latest(tmp_path)
+    assert found is not None and found.path.name == "step-000005" and broken == ()
+
+
+def test_a_run_whose_only_checkpoint_stepped_aside_is_not_begun_anew(finished: Path, tmp_path: Path) -> None:
+    newest = checkpoint.listed(finished / "checkpoints")[-1]
+    shutil.copytree(newest, tmp_path / "checkpoints" / f".replaced-{newest.name}")
+    with pytest.raises(check.SettingError, match=f"expected a folder without checkpoints; got {newest.name}"):
+        train_forgetful(tmp_path, resume=False)
+
+
 def test_steps_are_sorted_as_numbers(tmp_path: Path) -> None:
     for step in (999_999, 1_000_000, 2):
         checkpoint.write(tmp_path, step, NOTHING, {})
@@ -133,7 +155,8 @@ def test_best_weights_that_are_damaged_are_said_to_be_lost(
 ) -> None:
     whole = checkpoint.read
     monkeypatch.setattr(checkpoint, "read", lambda path: checkpoint.Problem(str(path), "state.json is missing"))
-    train_forgetful(tmp_path)
+    _, history = train_forgetful(tmp_path)
+    assert history.best is not None and history.restored is None
     assert "the best weights are lost, the last ones stay" in caplog.text
     assert isinstance(whole(tmp_path / "checkpoints" / "step-000030"), checkpoint.Checkpoint)
 
@@ -152,7 +175,7 @@ def test_full_disk_by_injection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(files, "_write", full)
     message = (
         r"could not write .*step-000008: no space left on device; nothing there was changed;"
-        r" the last good one is step-000004\."
+        r" the last good one is step-000004\. Free some space on that disk, then resume$"
     )
     with pytest.raises(check.LensmithError, match=message):
         train_forgetful(tmp_path)
@@ -160,6 +183,16 @@ def test_full_disk_by_injection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(files, "_write", write)
     train_forgetful(tmp_path)
     assert (tmp_path / "history.jsonl").read_bytes() == (finished / "history.jsonl").read_bytes()
+
+
+def test_space_is_not_asked_for_where_it_is_not_what_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path, content: bytes) -> None:
+        raise OSError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(files, "_write", denied)
+    message = r"permission denied; nothing there was changed; there is no earlier one\. Put that right, then resume$"
+    with pytest.raises(check.LensmithError, match=message):
+        checkpoint.write(tmp_path, 1, NOTHING, {})
 
 
 def test_full_disk_while_writing_the_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +203,7 @@ def test_full_disk_while_writing_the_history(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(files, "_flush", full)
     message = (
         r"could not write .*history\.jsonl: no space left on device; nothing there was changed\."
-        r" The last good checkpoint is .*step-000010\."
+        r" The last good checkpoint is .*step-000010\. Free some space on that disk, then resume$"
     )
     with pytest.raises(check.LensmithError, match=message):
         train_forgetful(tmp_path)

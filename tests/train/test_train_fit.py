@@ -86,7 +86,7 @@ def test_stops_early_and_returns_the_best_weights() -> None:
     history = fit(model, _noise(), stage=stage, objectives={"digit": CLASSES}, validation=unseen)
     losses = history["val_loss"]
     assert history.stopped and len(losses) < 50
-    assert history.best is not None
+    assert history.best is not None and history.restored == history.best.epoch
     assert losses[history.best.epoch - 1] == min(losses) == history.best.value
     assert len(losses) == history.best.epoch + 3
     assert evaluate(model, unseen, {"digit": CLASSES})["loss"] == pytest.approx(min(losses), rel=1e-6)
@@ -97,6 +97,7 @@ def test_may_keep_the_last_weights() -> None:
     stage = Fit(epochs=6, rate=3e-2, restore_best=False)
     unseen = Arrays(_noise(200).x[100:], _noise(200).y[100:], seed=None)
     history = fit(model, _noise(), stage=stage, objectives={"digit": CLASSES}, validation=unseen)
+    assert history.restored is None
     assert evaluate(model, unseen, {"digit": CLASSES})["loss"] == pytest.approx(history["val_loss"][-1], rel=1e-6)
 
 

@@ -1,12 +1,14 @@
 """Settings are refused before the first step, in one line that names the field and the nearest name."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from train_digits import CLASSES, Arrays, Killer, dense, digits
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.train import Constant, Cosine, Fit, Objective, Patience, evaluate, fit
+from lensmith.train import Constant, Cosine, Fit, Objective, Patience, check_stage, evaluate, fit
 from lensmith.train.compiled import Task, fitted
 from lensmith.train.monitor import Monitor, monitors
 from lensmith.train.objective import Activated, direction, loss_of, metrics_of
@@ -88,6 +90,36 @@ UNKNOWN = [
 @pytest.mark.parametrize(("changes", "message"), UNKNOWN, ids=[message for _, message in UNKNOWN])
 def test_refused_before_the_first_step(changes: dict, message: str) -> None:
     assert message in refused(**changes)
+
+
+# Of the above, what needs neither a model nor batches to be refused.
+FORESEEN = [(changes, message) for changes, message in UNKNOWN if not changes.keys() & {"objectives", "batches"}]
+
+
+@pytest.mark.parametrize(("changes", "message"), FORESEEN, ids=[message for _, message in FORESEEN])
+def test_refused_before_anything_begins(changes: dict, message: str) -> None:
+    stage, objective = changes.get("stage", Fit(epochs=1)), changes.get("objective", CLASSES)
+    with pytest.raises(check.SettingError) as caught:
+        check_stage(stage, {"digit": objective}, validated="validation" in changes)
+    assert message in str(caught.value)
+    assert str(caught.value) == refused(**changes), "the same as when it begins"
+
+
+def test_a_stage_that_fits_is_not_refused() -> None:
+    check_stage(Fit(), {"digit": CLASSES}, validated=False)
+    stage = Fit(monitor="val_b_loss", stop=Patience("a_accuracy"))
+    check_stage(stage, {"a": CLASSES, "b": CLASSES}, validated=True)
+    with pytest.raises(check.SettingError, match=r"^monitor: expected one of"):
+        check_stage(stage, {"a": CLASSES, "b": CLASSES}, validated=False)
+
+
+def test_a_refused_stage_writes_nothing(tmp_path: Path) -> None:
+    refused(stage=Fit(epochs=1, stop=Patience("aucc")), folder=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_stage_when_nothing_is_said() -> None:
+    assert (Fit().epochs, Fit().schedule) == (20, Cosine())
 
 
 def test_objectives_must_be_the_tasks_of_the_model() -> None:

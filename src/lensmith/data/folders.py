@@ -23,6 +23,7 @@ _PART_OF = {
     "testing": "test",
 }
 _SYSTEM_FILES = ("desktop.ini", "thumbs.db")
+_CLOSED = "cannot be opened"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +38,27 @@ def read_folder(folder: Path | str) -> Records:
 
     The part folders are ``train`` or ``training``; ``validation``, ``valid`` or ``val``; ``test`` or
     ``testing``. Classes are sorted by name, by number where all names are numbers. Hidden entries are passed
-    over; whatever else is not used (files that are no images, images outside a class folder, empty class
-    folders) is listed in ``set_aside``. No image is opened: :func:`lensmith.data.audit` does that.
+    over; whatever else is not used (files that are no images, images outside a class folder, class folders that
+    are empty, whatever cannot be opened) is listed in ``set_aside``. No image is opened:
+    :func:`lensmith.data.audit` does that.
 
     Args:
         folder: as the user wrote it; every record's source begins with it.
 
     Raises:
-        DataError: there is no such folder, or it does not have this form, or it holds fewer than two classes.
+        DataError: there is no such folder, it cannot be opened, it does not have this form, or it holds fewer than two
+            classes.
     """
     root = Path(folder)
-    if not root.exists():
-        raise check.DataError(check.sentence(str(root), LAYOUT, "nothing: there is no such folder"))
-    if not root.is_dir():
-        raise check.DataError(check.sentence(str(root), LAYOUT, "a file"))
+    _check_opens(root)
     problems: list[Problem] = []
     classes = _class_folders(root, problems)
     names = _in_order({found.path.name for found in classes if found.files})
     if len(names) < 2:
-        raise check.DataError(_too_few(root, names))
-    empty = [found for found in classes if not found.files]
-    problems += [Problem(str(found.path), "a class folder without an image") for found in empty]
+        raise check.DataError(_too_few(root, names, problems))
+    named = {problem.source for problem in problems}
+    empty = [str(found.path) for found in classes if not found.files]
+    problems += [Problem(path, "a class folder without an image") for path in empty if path not in named]
     items = tuple(
         Record(source=str(file), image=file, targets={TASK: index}, part=found.part)
         for index, name in enumerate(names)
@@ -79,17 +80,19 @@ def _class_folders(root: Path, problems: list[Problem]) -> list[_ClassFolder]:
     if others and all(folder.name.lower() in _PART_OF for folder in others):
         got = f"no class folder in {', '.join(folder.name for folder in others)}"
         raise check.DataError(check.sentence(str(root), LAYOUT, got, "Put each class in a folder of its name"))
-    places: list[tuple[Path, str | None]] = [(folder, _PART_OF[folder.name.lower()]) for folder in parts]
-    found = []
-    for place, part in places or [(root, None)]:
-        loose = [Path(entry) for entry in _entries(place, problems) if not _is_folder(entry) and _is_image(entry)]
+    for place in (root, *folders) if parts else (root,):
+        loose = [Path(entry) for entry in _entries(place, problems) if not entry.is_dir() and _is_image(entry)]
         problems += [Problem(str(file), "an image outside any class folder") for file in loose]
-        found += [_ClassFolder(path, part, tuple(_images(path, problems))) for path in _folders(place)]
-    return found
+    places: list[tuple[Path, str | None]] = [(folder, _PART_OF[folder.name.lower()]) for folder in parts]
+    return [
+        _ClassFolder(path, part, tuple(_images(path, problems)))
+        for place, part in places or [(root, None)]
+        for path in _folders(place)
+    ]
 
 
 def _folders(place: Path) -> list[Path]:
-    return [Path(entry) for entry in _entries(place, []) if _is_folder(entry)]
+    return [Path(entry) for entry in _entries(place, []) if entry.is_dir()]
 
 
 def _images(folder: Path, problems: list[Problem], above: tuple[Path, ...] = ()) -> Iterator[Path]:
@@ -99,7 +102,7 @@ def _images(folder: Path, problems: list[Problem], above: tuple[Path, ...] = ())
         return
     for entry in _entries(folder, problems):
         path = Path(entry)
-        if _is_folder(entry):
+        if entry.is_dir():
             yield from _images(path, problems, (*above, real))
         elif _is_image(entry):
             yield path
@@ -108,19 +111,36 @@ def _images(folder: Path, problems: list[Problem], above: tuple[Path, ...] = ())
 
 
 def _entries(folder: Path, problems: list[Problem]) -> list[os.DirEntry[str]]:
+    """What is in a folder, by name; each of these can be told to be a folder or not."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((one for one in entries if not one.name.startswith(".")), key=lambda one: one.name)
+            found = sorted((one for one in entries if not one.name.startswith(".")), key=lambda one: one.name)
     except OSError as error:
-        problems.append(Problem(str(folder), f"cannot be opened: {error.strerror}"))
+        problems.append(Problem(str(folder), _closed(error)))
         return []
+    return [entry for entry in found if _can_be_told(entry, problems)]
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _can_be_told(entry: os.DirEntry[str], problems: list[Problem]) -> bool:
     try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
+        entry.is_dir()
+    except OSError as error:  # such as a link that leads to itself
+        problems.append(Problem(entry.path, _closed(error)))
         return False
+    return True
+
+
+def _closed(error: OSError) -> str:
+    return f"{_CLOSED}: {(error.strerror or str(error)).lower()}"
+
+
+def _check_opens(root: Path) -> None:
+    try:
+        os.scandir(root).close()
+    except OSError as error:
+        known = {FileNotFoundError: "nothing: there is no such folder", NotADirectoryError: "a file"}
+        got = known.get(type(error), f"a folder that {_closed(error)}")
+        raise check.DataError(check.sentence(str(root), LAYOUT, got)) from error
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
@@ -133,7 +153,10 @@ def _in_order(names: set[str]) -> list[str]:
     return sorted(names)
 
 
-def _too_few(root: Path, names: list[str]) -> str:
+def _too_few(root: Path, names: list[str], problems: list[Problem]) -> str:
+    closed = [problem for problem in problems if problem.reason.startswith(_CLOSED)]
+    if closed:
+        return check.sentence(str(root), LAYOUT, f"{closed[0].source}, which {closed[0].reason}")
     if names:
         inner = root / names[0]
         remedy = f"Did you mean {inner}?" if len(_folders(inner)) > 1 else "A second class is needed to tell apart"

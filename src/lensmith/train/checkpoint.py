@@ -8,6 +8,7 @@ then renamed, so that a folder of that name is complete whenever the power goes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -77,12 +78,20 @@ def write(folder: Path, step: int, arrays: Mapping[str, Arrays], state: Mapping[
     except check.LensmithError as error:
         earlier = [path.name for path in listed(folder) if path != target]
         kept = f"the last good one is {earlier[-1]}" if earlier else "there is no earlier one"
-        raise check.LensmithError(f"{error}; {kept}. Free some space on that disk, then resume") from error
+        raise check.LensmithError(f"{error}; {kept}. {then_resume(error)}") from error
     return target
+
+
+def then_resume(error: check.LensmithError) -> str:
+    """What to do about something that could not be written: more space helps only where that was the reason."""
+    full = isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "Free some space on that disk, then resume" if full else "Put that right, then resume"
 
 
 def latest(folder: Path) -> tuple[Checkpoint | None, tuple[Problem, ...]]:
     """The newest checkpoint that is whole, and the newer ones that are not.
+
+    What a killed process left in the folder is put right first.
 
     Returns:
         The checkpoint, or None when there is no whole one; and each broken one that was passed over,

@@ -55,12 +55,12 @@ class Store:
                 raise check.SettingError(check.sentence("resume", "a folder to resume from", "none"))
             return State()
         self.folder.mkdir(parents=True, exist_ok=True)
+        found, broken = checkpoint.latest(self._checkpoints)
         earlier = checkpoint.listed(self._checkpoints)
         if earlier and not resume:
             expected = "a folder without checkpoints"
             remedy = "Resume it, or begin in another folder"
             raise check.SettingError(check.sentence(str(self.folder), expected, earlier[-1].name, remedy))
-        found, broken = checkpoint.latest(self._checkpoints)
         for problem in broken:
             _log.warning("passed over the checkpoint %s: %s", problem.source, problem.reason)
         if found is not None:
@@ -173,7 +173,7 @@ class Store:
             history.write(folder / history.HISTORY, state.rows)
             history.write(folder / history.TIMING, [*earlier, *timing])
         except check.LensmithError as error:
-            raise check.LensmithError(f"{error}. {self.last_good()}. Free some space, then resume") from error
+            raise check.LensmithError(f"{error}. {self.last_good()}. {checkpoint.then_resume(error)}") from error
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
