@@ -86,6 +86,16 @@ def trained(photos: Path) -> dict[str, Any]:
     return document(lensmith("train", spec, "--run", photos.parent / "run", "--json"))
 
 
+def test_the_demo_keeps_its_promise(tmp_path: Path) -> None:
+    told = document(lensmith("demo", "--json", cwd=tmp_path))
+    assert told["test_accuracy"] >= 0.97
+    assert told["parity_max_difference"] <= 1e-4
+    assert {"seconds", "run", "report", "artifact"} <= told.keys()
+    assert all((tmp_path / told[name]).exists() for name in ("run", "report", "artifact"))
+    assert len(told["prediction"]["tasks"]["label"]) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
 def test_train_reports_and_ships(trained: dict[str, Any]) -> None:
     for name in ("run", "report", "artifact"):
         assert Path(trained[name]).exists()

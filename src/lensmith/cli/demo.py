@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -46,11 +49,12 @@ def command(
 
     seconds = time.monotonic() - began
     folder = finished.folder.path
+    program = "lensmith" if shutil.which("lensmith") else os.path.relpath(sys.argv[0])
     console.print(
         f"\nDone in {seconds:.0f} s. Open the report in a browser, then try:\n"
-        f"  lensmith train YOUR_FOLDER_OF_CLASS_FOLDERS\n"
-        f"  lensmith predict {folder} AN_IMAGE\n"
-        f"  lensmith zoo"
+        f"  {program} train YOUR_FOLDER_OF_CLASS_FOLDERS\n"
+        f"  {program} predict {folder} AN_IMAGE\n"
+        f"  {program} zoo"
     )
     if as_json:
         results = finished.results or {}
