@@ -194,6 +194,13 @@ def test_refusals_are_one_line_with_a_status(words: list[str], status: int, says
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_does_not_fit_the_data_is_refused_with_the_line_of_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text("data: {source: 'bundled:digits'}\nmodel:\n  tasks: {label: regress}\n")
+    done = lensmith("train", "spec.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("lensmith: spec.yaml, line 3: model.tasks.label: expected classify")
+
+
 def test_wrong_usage_has_its_own_status() -> None:
     assert lensmith("trian").returncode == 2
     assert lensmith("train", "--epochs", "none", "x").returncode == 2

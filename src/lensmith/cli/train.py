@@ -77,11 +77,12 @@ def read(source: str) -> Spec:
 
 def with_options(spec: Spec, changes: dict[str, Any]) -> Spec:
     """The spec with what the command line says in place of what it said."""
-
-    section, stage = spec.data, spec.train[0]
-    if changes["image"] is not None:
-        changes = changes | {"image": image_size(changes["image"])}
     given = {name: value for name, value in changes.items() if value is not None}
+    if not given:
+        return spec  # as it was read, so that an error still knows the line
+    section, stage = spec.data, spec.train[0]
+    if "image" in given:
+        given["image"] = image_size(given["image"])
     section = _changed(section, {name: given[name] for name in ("image", "batch") if name in given})
     stage = _changed(stage, {name: given[name] for name in ("epochs", "rate") if name in given})
     model = _changed(spec.model, {"learner": given["model"]} if "model" in given else {})

@@ -137,10 +137,11 @@ def locked(folder: RunFolder) -> Iterator[None]:
         return
     handle = os.open(folder.path, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise check.SettingError(f"{folder.path}: another process is at work on this run; wait for it") from None
         yield
-    except BlockingIOError:
-        raise check.SettingError(f"{folder.path}: another process is at work on this run; wait for it") from None
     finally:
         os.close(handle)
 
