@@ -10,9 +10,10 @@
 """
 
 from lensmith.compose import zoo
-from lensmith.compose.blocks import Basic, Bottleneck, Conv
+from lensmith.compose.blocks import Basic, Bottleneck, Branches, Conv, Pool, Step
+from lensmith.compose.layers import Conventions
 from lensmith.compose.outline import Part, outline
-from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Pool
+from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Steps
 from lensmith.compose.recipe import Recipe
 from lensmith.compose.tasks import Binary, Classify, MultiLabel, Regress
 from lensmith.compose.views import embedding, logits, tap_names
@@ -21,9 +22,11 @@ __all__ = [
     "Basic",
     "Binary",
     "Bottleneck",
+    "Branches",
     "Classify",
     "Conv",
     "ConvStem",
+    "Conventions",
     "Dense",
     "Flatten",
     "Group",
@@ -33,6 +36,8 @@ __all__ = [
     "Pool",
     "Recipe",
     "Regress",
+    "Step",
+    "Steps",
     "embedding",
     "logits",
     "outline",

@@ -10,50 +10,8 @@ from typing import Literal
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.compose.blocks import Basic, Block, Bottleneck, Conv
-from lensmith.compose.layers import (
-    Maker,
-    Padding,
-    Tensor,
-    check_activation,
-    check_flag,
-    check_image,
-    check_padding,
-    check_widths,
-    check_window,
-)
-
-POOLS = ("max", "average")
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Pooling over windows.
-
-    Args:
-        size: side of the window in pixels.
-        stride: None is the window's size, so that windows do not overlap.
-        kind: ``max`` or ``average``.
-        padding: ``same`` or ``valid`` (what does not fill a window is dropped).
-    """
-
-    size: int = 2
-    stride: int | None = None
-    kind: Literal["max", "average"] = "max"
-    padding: Padding = "valid"
-
-    def __post_init__(self) -> None:
-        check.positive("pool.size", self.size)
-        if self.stride is not None:
-            check.positive("pool.stride", self.stride)
-        check.one_of("pool.kind", self.kind, POOLS)
-        check_padding("pool.padding", self.padding)
-
-    def build(self, x: Tensor, name: str) -> Tensor:
-        if self.padding == "valid":
-            check_window(name, x, self.size)
-        layer = keras.layers.MaxPooling2D if self.kind == "max" else keras.layers.AveragePooling2D
-        return layer(self.size, strides=self.stride, padding=self.padding, name=name)(x)
+from lensmith.compose.blocks import BLOCKS, Block, Branches, Pool, Step, along
+from lensmith.compose.layers import Maker, Tensor, check_activation, check_flag, check_image, check_widths
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +48,36 @@ class ConvStem:
 
     def build(self, x: Tensor, make: Maker) -> Tensor:
         check_image("stem", x)
-        bias = not self.norm if self.bias is None else self.bias
+        bias = not self.norm or make.conventions.bias if self.bias is None else self.bias
         x = make.conv(x, "stem-conv", self.filters, self.kernel, stride=self.stride, bias=bias)
         x = make.norm(x, "stem-norm") if self.norm else x
         x = make.activation(x, "stem-activation", self.activation)
         if self.pool is None:
             return x
-        return Pool(self.pool, stride=2).build(make.pad(x, "stem-pool-pad", self.pool), "stem-pool")
+        return Pool(self.pool, stride=2).build(make.pad(x, "stem-pool-pad", self.pool, 2), make, "stem-pool")
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Steps:
+    """A stem of convolutions and pools, one after the other; a :class:`Branches` block may stand among them.
+
+    >>> Steps(Step(32, kernel=3, stride=2), Pool(3, stride=2)).steps[0].filters
+    32
+    """
+
+    steps: tuple[Step | Pool | Branches, ...] = field(default=())
+
+    def __init__(self, *steps: Step | Pool | Branches) -> None:
+        for step in steps:
+            if not isinstance(step, Step | Pool | Branches):
+                raise check.SettingError(check.sentence("steps", "Step, Pool or Branches records", repr(step)))
+        if not steps:
+            raise check.SettingError("steps: expected at least one step; got none. For no stem at all, say None")
+        object.__setattr__(self, "steps", tuple(steps))
+
+    def build(self, x: Tensor, make: Maker) -> Tensor:
+        check_image("stem", x)
+        return along(self.steps, x, make, "stem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,56 +90,88 @@ class Flatten:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Blocks of one kind, the first of which may stride; then a pool and a dropout if wanted.
+    """Blocks, one of which may stride; then a pool and a dropout if wanted.
 
     Args:
-        block: the record that is repeated.
-        filters: one number for all ``blocks``, or one for each block.
-        blocks: how many, 1 if left out; left out when ``filters`` names each.
+        block: the record that is repeated, or a tuple of records, one for each block.
+        filters: one number for all ``blocks``, or one for each block; None where the blocks name their own.
+        blocks: how many, 1 if left out; left out when ``block`` or ``filters`` names each.
         stride: of the first block; None is the block's own (2 for residual blocks, else 1). All others have 1.
         pool: after the blocks; a whole number is a max pool of that window.
         dropout: share of activations dropped after the pool, 0..1.
+        strided: which block has the stride, the ``first`` or the ``last``.
     """
 
-    block: Block
-    filters: int | tuple[int, ...]
+    block: Block | tuple[Block, ...]
+    filters: int | tuple[int, ...] | None = None
     blocks: int | None = None
     stride: int | None = None
     pool: Pool | int | None = None
     dropout: float = 0.0
+    strided: Literal["first", "last"] = "first"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.block, Conv | Basic | Bottleneck):
-            raise check.SettingError(check.sentence("group.block", "a Conv, Basic or Bottleneck", repr(self.block)))
-        if isinstance(self.filters, list):
-            object.__setattr__(self, "filters", tuple(self.filters))
-        for filters in self.each_filters:
-            check.positive("group.filters", filters)
+        for name in ("block", "filters"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        self._check_blocks()
         if self.stride is not None:
             check.positive("group.stride", self.stride)
         if self.pool is not None and not isinstance(self.pool, Pool):
             object.__setattr__(self, "pool", Pool(check.positive("group.pool", self.pool)))
         check.between("group.dropout", self.dropout, 0.0, 1.0)
+        check.one_of("group.strided", self.strided, ("first", "last"))
+
+    def _check_blocks(self) -> None:
+        own = self.block if isinstance(self.block, tuple) else (self.block,)
+        if not own:
+            raise check.SettingError("group.block: expected at least one block; got none. Name a block")
+        for block in own:
+            if type(block) not in BLOCKS.values():
+                expected = f"a block ({', '.join(kind.__name__ for kind in BLOCKS.values())})"
+                raise check.SettingError(check.sentence("group.block", expected, repr(block)))
+            if block.takes_filters == (self.filters is None):
+                expected = "a number of filters" if block.takes_filters else "none, since the block names its own"
+                raise check.SettingError(check.sentence("group.filters", expected, repr(self.filters)))
+        for filters in self.each_filters:
+            check.positive("group.filters", filters) if self.filters is not None else None
+
+    @property
+    def each_block(self) -> tuple[Block, ...]:
+        """The blocks in order."""
+        if isinstance(self.block, tuple):
+            return self.block
+        return (self.block,) * len(self.each_filters)
 
     @property
     def each_filters(self) -> tuple[int, ...]:
-        """The filters of each block."""
-        if not isinstance(self.filters, tuple):
-            return (self.filters,) * (1 if self.blocks is None else check.positive("group.blocks", self.blocks))
-        if not self.filters:
+        """The filters of each block; 0 where blocks name their own."""
+        named = {
+            name: len(value)
+            for name, value in (("block", self.block), ("filters", self.filters))
+            if isinstance(value, tuple)
+        }
+        if isinstance(self.filters, tuple) and not self.filters:
             raise check.SettingError("group.filters: expected at least one block; got none. Name a number of filters")
-        if self.blocks is not None and check.positive("group.blocks", self.blocks) != len(self.filters):
-            expected = f"{len(self.filters)}, since filters names {len(self.filters)}"
-            raise check.SettingError(check.sentence("group.blocks", expected, self.blocks, "Leave blocks out"))
-        return self.filters
+        counts = {**named} if self.blocks is None else {**named, "blocks": check.positive("group.blocks", self.blocks)}
+        if len(set(counts.values())) > 1:
+            name, count = next(iter(counts.items()))
+            last = list(counts)[-1]
+            expected = f"{count}, since {name} names {count}"
+            remedy = "Leave blocks out" if last == "blocks" else "Name one for each block"
+            raise check.SettingError(check.sentence(f"group.{last}", expected, counts[last], remedy))
+        if isinstance(self.filters, tuple):
+            return self.filters
+        return (self.filters or 0,) * next(iter(counts.values()), 1)
 
     def build(self, x: Tensor, make: Maker, name: str) -> Tensor:
-        first = self.block.own_stride if self.stride is None else self.stride
-        for i, filters in enumerate(self.each_filters, start=1):
-            stride = first if i == 1 else 1
-            x = self.block.build(x, make, filters=filters, stride=stride, name=f"{name}-block{i}")
+        blocks = self.each_block
+        own = blocks[0].own_stride if self.stride is None else self.stride
+        place = 1 if self.strided == "first" else len(blocks)
+        for i, (block, filters) in enumerate(zip(blocks, self.each_filters, strict=True), start=1):
+            x = block.build(x, make, filters=filters, stride=own if i == place else 1, name=f"{name}-block{i}")
         if isinstance(self.pool, Pool):
-            x = self.pool.build(x, f"{name}-pool")
+            x = self.pool.build(x, make, f"{name}-pool")
         return make.dropout(x, f"{name}-dropout", self.dropout)
 
 
@@ -184,9 +197,14 @@ class Groups:
         check_image("learner", x)
         for i, group in enumerate(self.groups, start=1):
             x = group.build(x, make, f"learner-group{i}")
-        if getattr(self.groups[-1].block, "version", "") == "2":  # version 2 leaves its last sum not activated
+        if self.closing:
             x = make.activation(make.norm(x, "learner-norm"), "learner-relu", "relu")
         return x
+
+    @property
+    def closing(self) -> bool:
+        """Whether a batch normalisation and a rectifier close the learner: where the last block leaves that open."""
+        return bool(getattr(self.groups[-1].each_block[-1], "leaves_open", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,5 +239,5 @@ class Dense:
         return x
 
 
-Stem = ConvStem | Flatten
+Stem = ConvStem | Steps | Flatten
 Learner = Groups | Dense

@@ -12,7 +12,7 @@ from typing import Any
 from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose import written
-from lensmith.compose.layers import Maker
+from lensmith.compose.layers import USUAL, Conventions, Maker
 from lensmith.compose.parts import Learner, Stem
 from lensmith.compose.tasks import Task, build_head
 
@@ -30,6 +30,7 @@ class Recipe:
         stem: takes the input in; None passes it on as it is.
         learner: the groups of blocks, or dense layers; None leaves the stem's output to the tasks.
         tasks: the heads, by name; names are letters, digits and underscores.
+        conventions: what the layers have in common that no part names, such as the epsilon of normalisation.
 
     >>> from lensmith.compose import Dense, Regress
     >>> recipe = Recipe(input=(13,), stem=None, learner=Dense((10, 10)), tasks={"price": Regress()})
@@ -41,12 +42,14 @@ class Recipe:
     stem: Stem | None
     learner: Learner | None
     tasks: Mapping[str, Task] = field(hash=False)
+    conventions: Conventions = USUAL
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input", _check_input(self.input))
         _check_part("stem", self.stem, written.STEMS)
         _check_part("learner", self.learner, written.LEARNERS)
         object.__setattr__(self, "tasks", MappingProxyType(_check_tasks(self.tasks)))
+        _check_part("conventions", self.conventions, written.CONVENTIONS, may_be_none=False)
 
     def build(self, seed: int | None = None) -> Any:
         """An ordinary ``keras.Model``, its layers named by part, its output the probabilities of each task.
@@ -59,11 +62,11 @@ class Recipe:
         Raises:
             SettingError: the parts do not fit each other or the input.
         """
-        return _assemble(self, Maker(seed))
+        return _assemble(self, Maker(seed, conventions=self.conventions))
 
     def count(self) -> tuple[int, int]:
         """All parameters and the trainable ones, without spending time or memory on initial weights."""
-        model = _assemble(self, Maker(seed=0, empty=True))
+        model = _assemble(self, Maker(seed=0, empty=True, conventions=self.conventions))
         return _size(model.weights), _size(model.trainable_weights)
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,6 +76,7 @@ class Recipe:
             "stem": written.to_plain(self.stem),
             "learner": written.to_plain(self.learner),
             "tasks": {name: written.to_plain(task) for name, task in self.tasks.items()},
+            "conventions": written.to_plain(self.conventions),
         }
 
     @staticmethod
@@ -82,13 +86,14 @@ class Recipe:
         Raises:
             SettingError: a part or a setting is unknown, missing or of the wrong kind; the nearest name is suggested.
         """
-        plain = written.check_keys("recipe", values, ("input", "tasks"), ("stem", "learner"))
+        plain = written.check_keys("recipe", values, ("input", "tasks"), ("stem", "learner", "conventions"))
         tasks = _check_names(plain["tasks"])
         return Recipe(
             input=plain["input"],
             stem=written.from_plain("stem", plain.get("stem"), written.STEMS),
             learner=written.from_plain("learner", plain.get("learner"), written.LEARNERS),
             tasks={name: written.from_plain(f"tasks.{name}", task, written.TASKS) for name, task in tasks.items()},
+            conventions=written.from_plain("conventions", plain.get("conventions"), written.CONVENTIONS) or USUAL,
         )
 
     def to_yaml(self) -> str:
@@ -119,8 +124,8 @@ def _check_input(shape: Any) -> tuple[int, ...]:
 def _check_part(place: str, part: Any, kinds: Mapping[str, type], *, may_be_none: bool = True) -> None:
     if isinstance(part, tuple(kinds.values())) or (part is None and may_be_none):
         return
-    names = [kind.__name__ for kind in kinds.values()] + ["None"] * may_be_none
-    raise check.SettingError(check.sentence(place, f"{', '.join(names[:-1])} or {names[-1]}", repr(part)))
+    *names, last = [kind.__name__ for kind in kinds.values()] + ["None"] * may_be_none
+    raise check.SettingError(check.sentence(place, f"{', '.join(names)} or {last}" if names else last, repr(part)))
 
 
 def _check_names(tasks: Any) -> Mapping[str, Any]:

@@ -13,25 +13,31 @@ from typing import Any
 import yaml
 
 from lensmith import check
-from lensmith.compose.blocks import Basic, Bottleneck, Conv
-from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Pool
+from lensmith.compose.blocks import BLOCKS, Branches, Pool, Step
+from lensmith.compose.layers import Conventions
+from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Steps
 from lensmith.compose.tasks import Binary, Classify, MultiLabel, Regress
 
-STEMS = {"conv-stem": ConvStem, "flatten": Flatten}
-LEARNERS = {"groups": Groups, "dense": Dense}
-BLOCKS = {"conv": Conv, "basic": Basic, "bottleneck": Bottleneck}
-TASKS = {"classify": Classify, "binary": Binary, "multi-label": MultiLabel, "regress": Regress}
-
 Kinds = Mapping[str, type]
-# Which parts may stand inside which: (part, field) -> what is allowed there.
+
+STEMS: Kinds = {"conv-stem": ConvStem, "steps": Steps, "flatten": Flatten}
+LEARNERS: Kinds = {"groups": Groups, "dense": Dense}
+TASKS: Kinds = {"classify": Classify, "binary": Binary, "multi-label": MultiLabel, "regress": Regress}
+CONVENTIONS: Kinds = {"conventions": Conventions}
+
+_STEP: Kinds = {"step": Step, "pool": Pool, "branches": Branches}
+# Which parts may stand inside which: (part, field) -> what is allowed there, alone or in lists.
 _INSIDE: dict[tuple[type, str], Kinds] = {
     (Groups, "groups"): {"group": Group},
+    (Steps, "steps"): _STEP,
+    (Branches, "branches"): _STEP,
     (Group, "block"): BLOCKS,
     (Group, "pool"): {"pool": Pool},
 }
+_LISTS = (Groups, Steps)  # made of their one field's items
 _NAMES = {
     kind: name
-    for table in (STEMS, LEARNERS, BLOCKS, TASKS, {"group": Group, "pool": Pool})
+    for table in (STEMS, LEARNERS, BLOCKS, TASKS, CONVENTIONS, _STEP, {"group": Group})
     for name, kind in table.items()
 }
 
@@ -75,16 +81,21 @@ def _setting(place: str, kind: type, key: str, value: Any) -> Any:
     inside = _INSIDE.get((kind, key))
     if inside is None or (key == "pool" and isinstance(value, int)):  # a number is short for a max pool
         return value
-    if kind is not Groups:
-        return from_plain(place, value, inside)
-    if not isinstance(value, list | tuple):
-        raise check.SettingError(check.sentence(place, "a list of groups", repr(value)))
-    return tuple(from_plain(f"{place}[{i}]", item, inside) for i, item in enumerate(value))
+    if kind in _LISTS and not isinstance(value, list | tuple):
+        raise check.SettingError(check.sentence(place, f"a list of {key}", repr(value)))
+    return _parts(place, value, inside)
+
+
+def _parts(place: str, value: Any, kinds: Kinds) -> Any:
+    """A part, or lists of parts as deep as they are written."""
+    if isinstance(value, list | tuple):
+        return tuple(_parts(f"{place}[{i}]", item, kinds) for i, item in enumerate(value))
+    return from_plain(place, value, kinds)
 
 
 def _make(place: str, kind: type, settings: Mapping[str, Any]) -> Any:
     try:
-        return kind(*settings.get("groups", ())) if kind is Groups else kind(**settings)
+        return kind(*next(iter(settings.values()), ())) if kind in _LISTS else kind(**settings)
     except check.SettingError as error:  # "dense.units: …" becomes "learner.units: …"
         raise check.SettingError(f"{place}.{str(error).removeprefix(f'{_NAMES[kind]}.')}") from None
 

@@ -53,7 +53,7 @@ def resolve(model: ModelSpec, shape: tuple[int, ...], labels: Mapping[str, Label
     """
     if isinstance(model.learner, str):
         name = "dense-regressor" if model.learner == "compact" and len(shape) == 1 else model.learner
-        start = zoo.get(name, bias=model.bias)
+        start = zoo.get(name)
     else:
         start = Recipe(
             input=shape,

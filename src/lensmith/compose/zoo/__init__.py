@@ -3,26 +3,36 @@
 >>> from lensmith.compose import zoo
 >>> zoo.get("vgg16").input
 (224, 224, 3)
+>>> zoo.family("vgg16").origin
+'Simonyan & Zisserman 2015, Very Deep Convolutional Networks for Large-Scale Image Recognition'
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from lensmith import check
-from lensmith.compose.parts import ConvStem, Groups
 from lensmith.compose.recipe import Recipe
 from lensmith.compose.zoo.cifar_resnet import CIFAR_RESNET, cifar_resnet
 from lensmith.compose.zoo.dense import DENSE
+from lensmith.compose.zoo.family import Family
 from lensmith.compose.zoo.plain import PLAIN
 from lensmith.compose.zoo.resnet import RESNET, resnet
 from lensmith.compose.zoo.vgg import VGG, vgg
 
-TABLE: Mapping[str, Recipe] = MappingProxyType({**DENSE, **PLAIN, **VGG, **RESNET, **CIFAR_RESNET})
+FAMILIES: tuple[Family, ...] = (
+    DENSE,
+    PLAIN,
+    VGG,
+    RESNET,
+    CIFAR_RESNET,
+)
+TABLE: Mapping[str, Recipe] = MappingProxyType(
+    {name: recipe for each in FAMILIES for name, recipe in each.recipes.items()}
+)
 
-__all__ = ["TABLE", "cifar_resnet", "get", "names", "resnet", "vgg", "with_bias"]
+__all__ = ["FAMILIES", "TABLE", "Family", "cifar_resnet", "family", "get", "names", "resnet", "vgg"]
 
 
 def names() -> tuple[str, ...]:
@@ -30,29 +40,23 @@ def names() -> tuple[str, ...]:
     return tuple(TABLE)
 
 
-def get(name: str, *, bias: bool = False) -> Recipe:
-    """The recipe of this name.
-
-    Args:
-        name: lower case with hyphens, such as ``resnet50-v1.5``.
-        bias: give the convolutions of a residual network the biases that ``keras.applications`` has and the
-            papers have not.
+def get(name: str) -> Recipe:
+    """The recipe of this name, such as ``resnet50-v1.5``.
 
     Raises:
         SettingError: there is none; the nearest name is suggested.
     """
-    if name not in names():
+    if name not in TABLE:
         remedy = check.nearest(name, TABLE) or "See them all: lensmith zoo"
         raise check.SettingError(f"there is no {name!r} in the zoo. {remedy}")
-    return with_bias(TABLE[name]) if bias else TABLE[name]
+    return TABLE[name]
 
 
-def with_bias(recipe: Recipe) -> Recipe:
-    """The same recipe with a bias in every convolution that may have one."""
-    stem, learner = recipe.stem, recipe.learner
-    if isinstance(stem, ConvStem):
-        stem = replace(stem, bias=True)
-    if isinstance(learner, Groups):
-        groups = [replace(group, block=replace(group.block, bias=True)) for group in learner.groups]
-        learner = Groups(*groups)
-    return replace(recipe, stem=stem, learner=learner)
+def family(name: str) -> Family:
+    """The family that the recipe of this name belongs to.
+
+    Raises:
+        SettingError: as for :func:`get`.
+    """
+    recipe = get(name)
+    return next(each for each in FAMILIES if each.recipes.get(name) is recipe)

@@ -11,6 +11,7 @@ from lensmith.compose.blocks import Basic, Version
 from lensmith.compose.parts import ConvStem, Group, Groups
 from lensmith.compose.recipe import Recipe
 from lensmith.compose.tasks import Classify
+from lensmith.compose.zoo.family import Family
 
 DEPTHS = (20, 32, 44, 56, 110)
 VERSIONS: tuple[Version, ...] = ("1", "2")
@@ -42,6 +43,11 @@ def cifar_resnet(depth: int, version: Version = "1", classes: int = 10) -> Recip
     )
 
 
-CIFAR_RESNET = {
-    f"resnet{depth}-cifar-v{version}": cifar_resnet(depth, version) for depth in DEPTHS for version in VERSIONS
-}
+CIFAR_RESNET = Family(
+    name="CIFAR ResNet",
+    origin="He et al. 2016, Deep Residual Learning for Image Recognition, Section 4.2",
+    convention="no bias before a batch normalisation; shortcuts without parameters",
+    recipes={
+        f"resnet{depth}-cifar-v{version}": cifar_resnet(depth, version) for depth in DEPTHS for version in VERSIONS
+    },
+)

@@ -5,10 +5,11 @@ Parameters are counted with biases, as Keras' ``summary`` prints them.
 
 from __future__ import annotations
 
-from lensmith.compose.blocks import Conv
-from lensmith.compose.parts import Group, Groups, Pool
+from lensmith.compose.blocks import Conv, Pool
+from lensmith.compose.parts import Group, Groups
 from lensmith.compose.recipe import Recipe
 from lensmith.compose.tasks import Binary, Classify
+from lensmith.compose.zoo.family import Family
 
 VALID = Conv(padding="valid")
 SAME = Conv(padding="same")
@@ -89,15 +90,20 @@ COMPACT = Recipe(
     tasks={"label": Classify(10, dropout=0.3)},
 )
 
-PLAIN = {
-    "compact": COMPACT,
-    "conv-letters": LETTERS,
-    "conv-digits": DIGITS,
-    "conv-digits-5x5": DIGITS_5X5,
-    "conv-cats-dogs": CATS_DOGS,
-    "conv-cifar-small": CIFAR_SMALL,
-    "conv-cifar": CIFAR,
-    "histology-v1": HISTOLOGY_V1,
-    "histology-v2": HISTOLOGY_V2,
-    "histology-v3": HISTOLOGY_V3,
-}
+PLAIN = Family(
+    name="Plain convolutional",
+    origin="Ferlitsch 2021, Deep Learning Patterns and Practices; Michelucci 2019, Advanced Applied Deep Learning",
+    convention="a bias in every layer",
+    recipes={
+        "compact": COMPACT,
+        "conv-letters": LETTERS,
+        "conv-digits": DIGITS,
+        "conv-digits-5x5": DIGITS_5X5,
+        "conv-cats-dogs": CATS_DOGS,
+        "conv-cifar-small": CIFAR_SMALL,
+        "conv-cifar": CIFAR,
+        "histology-v1": HISTOLOGY_V1,
+        "histology-v2": HISTOLOGY_V2,
+        "histology-v3": HISTOLOGY_V3,
+    },
+)

@@ -11,6 +11,7 @@ from lensmith.compose.blocks import Basic, Bottleneck, Version
 from lensmith.compose.parts import ConvStem, Group, Groups
 from lensmith.compose.recipe import Recipe
 from lensmith.compose.tasks import Classify
+from lensmith.compose.zoo.family import Family
 
 DEPTHS: dict[int, tuple[type[Basic] | type[Bottleneck], tuple[int, ...]]] = {
     18: (Basic, (2, 2, 2, 2)),
@@ -44,4 +45,9 @@ def resnet(depth: int, version: Version) -> Recipe:
     )
 
 
-RESNET = {f"resnet{depth}-v{version}": resnet(depth, version) for depth in DEPTHS for version in VERSIONS}
+RESNET = Family(
+    name="ResNet",
+    origin="He et al. 2016, Deep Residual Learning for Image Recognition; Identity Mappings in Deep Residual Networks",
+    convention="no bias before a batch normalisation; the rows that end in -keras have one, as keras.applications",
+    recipes={f"resnet{depth}-v{version}": resnet(depth, version) for depth in DEPTHS for version in VERSIONS},
+)

@@ -11,6 +11,7 @@ from lensmith.compose.layers import check_widths
 from lensmith.compose.parts import Group, Groups
 from lensmith.compose.recipe import Recipe
 from lensmith.compose.tasks import Classify
+from lensmith.compose.zoo.family import Family
 
 FILTERS = (64, 128, 256, 512, 512)
 
@@ -37,4 +38,9 @@ def vgg(blocks: tuple[int, ...]) -> Recipe:
     )
 
 
-VGG = {"vgg16": vgg((2, 2, 3, 3, 3)), "vgg19": vgg((2, 2, 4, 4, 4))}
+VGG = Family(
+    name="VGG",
+    origin="Simonyan & Zisserman 2015, Very Deep Convolutional Networks for Large-Scale Image Recognition",
+    convention="a bias in every layer",
+    recipes={"vgg16": vgg((2, 2, 3, 3, 3)), "vgg19": vgg((2, 2, 4, 4, 4))},
+)
