@@ -6,7 +6,7 @@ import contextlib
 import math
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -14,36 +14,51 @@ import numpy as np
 import pytest
 
 from lensmith import check
-from lensmith.compose import ConvStem, Dense, Groups, Recipe, zoo
+from lensmith.compose import Dense, Group, Groups, Recipe, Steps, zoo
 
 # Odd and not square on purpose; a row takes the first that its strides and pools leave something of.
 SIZES = ((33, 47), (47, 65), (81, 95))
 
 
-def _narrow(recipe: Recipe) -> Recipe:
-    """The same structure: a quarter of the filters, little hidden layers, two blocks a group, the rest being alike."""
-    stem, learner = recipe.stem, recipe.learner
-    if isinstance(stem, ConvStem):
-        stem = replace(stem, filters=stem.filters // 4)
-    if isinstance(learner, Dense):
-        learner = replace(learner, units=tuple(min(width, 16) for width in learner.units))
-    if isinstance(learner, Groups):
-        quarters = [tuple(filters // 4 for filters in group.each_filters[:2]) for group in learner.groups]
-        groups = zip(learner.groups, quarters, strict=True)
-        learner = Groups(*(replace(group, filters=filters, blocks=None) for group, filters in groups))
+def _narrow(recipe: Recipe, share: int) -> Recipe:
+    """The same structure: a fraction of the filters, little hidden layers, two blocks where a group repeats one."""
     tasks = {name: replace(task, hidden=tuple(8 for _ in task.hidden)) for name, task in recipe.tasks.items()}
-    return replace(recipe, stem=stem, learner=learner, tasks=tasks)
+    return replace(recipe, stem=_narrowed(recipe.stem, share), learner=_narrowed(recipe.learner, share), tasks=tasks)
+
+
+def _narrowed(part: Any, share: int) -> Any:
+    if isinstance(part, tuple):
+        return tuple(_narrowed(item, share) for item in part)
+    if isinstance(part, Dense):
+        return replace(part, units=tuple(min(width, 16) for width in part.units))
+    if isinstance(part, Groups):
+        return Groups(*(_narrowed(group, share) for group in part.groups))
+    if isinstance(part, Steps):
+        return Steps(*(_narrowed(step, share) for step in part.steps))
+    if not is_dataclass(part):
+        return part
+    changes = {item.name: _narrowed(getattr(part, item.name), share) for item in fields(part)}
+    if isinstance(part, Group) and not isinstance(part.block, tuple):
+        changes["blocks"] = None if part.filters else min(part.blocks or 1, 2)
+        changes["filters"] = part.each_filters[:2] if part.filters else None
+    if changes.get("filters"):
+        wide = changes["filters"]
+        changes["filters"] = tuple(f // share for f in wide) if isinstance(wide, tuple) else max(wide // share, 1)
+    return replace(part, **changes)
 
 
 @cache
 def _built(name: str) -> tuple[Recipe, Any]:
-    recipe = _narrow(zoo.get(name))
-    if not isinstance(recipe.learner, Groups):
-        return recipe, recipe.build(seed=0)
-    for size in SIZES:
-        smaller = replace(recipe, input=(*size, recipe.input[-1]))
-        with contextlib.suppress(check.SettingError):  # the image is too small
-            return smaller, smaller.build(seed=0)
+    """The first of the narrow recipes and small images that fit: grouped convolutions take no width at all."""
+    whole = zoo.get(name)
+    for share in (4, 2, 1):
+        recipe = _narrow(whole, share)
+        if len(recipe.input) == 1 or isinstance(recipe.learner, Dense) or recipe.learner is None:
+            return recipe, recipe.build(seed=0)
+        for size in SIZES:
+            smaller = replace(recipe, input=(*size, recipe.input[-1]))
+            with contextlib.suppress(check.SettingError):  # the image is too small
+                return smaller, smaller.build(seed=0)
     raise AssertionError(f"{name} fits none of {SIZES}")
 
 

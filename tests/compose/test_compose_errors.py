@@ -30,8 +30,8 @@ WIDTHS = "expected a list of whole numbers, one for each layer"
 
 
 PYTHON = {
-    "class for a block": (lambda: Group(Conv, 16), "group.block", "compose.blocks.Conv"),
-    "class for a task": (lambda: Recipe((8,), None, None, {"y": Classify}), "tasks.y", "or Regress"),
+    "class for a block": (lambda: Group(Conv, 16), "group.block", "blocks.conv.Conv"),
+    "class for a task": (lambda: Recipe((8,), None, None, {"y": Classify}), "tasks.y", "Regress"),
     "task without a name": (lambda: Recipe((8,), None, None, Classify(3)), "tasks", "{'label': Classify(10)}"),
     "block for a learner": (
         lambda: Recipe((8, 8, 1), None, Conv(), {"y": Binary()}),

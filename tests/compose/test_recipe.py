@@ -17,6 +17,7 @@ from lensmith.compose import (
     Bottleneck,
     Classify,
     Conv,
+    Conventions,
     ConvStem,
     Dense,
     Flatten,
@@ -169,7 +170,10 @@ def test_what_is_left_out_takes_its_default():
 def test_every_default_is_written_out():
     written = Recipe((4,), Flatten(), None, {"y": Binary()}).to_dict()
     head = {"part": "binary", "pool": "average", "hidden": [], "dropout": 0.0, "activation": "relu", "weight": 1.0}
-    assert written == {"input": [4], "stem": {"part": "flatten"}, "learner": None, "tasks": {"y": head}}
+    usual = {"part": "conventions", "epsilon": 1e-5, "momentum": 0.9, "padding": "symmetric", "bias": False}
+    assert written["tasks"] == {"y": head}
+    assert written["conventions"] == usual
+    assert (written["input"], written["stem"], written["learner"]) == ([4], {"part": "flatten"}, None)
 
 
 def test_a_recipe_is_frozen():
@@ -246,10 +250,11 @@ def test_every_dropout_has_a_seed_of_its_own():
 
 
 def test_biases_for_a_whole_recipe():
-    biased = zoo.get("resnet18-v1", bias=True)
-    assert biased.stem.bias is True
-    assert all(group.block.bias for group in biased.learner.groups)
-    assert zoo.with_bias(zoo.get("dense-regressor")) == zoo.get("dense-regressor")
+    """Those of a row's own parts stay as they are: the stem of this one has none."""
+    biased = replace(zoo.get("resnet18-v1"), conventions=Conventions(bias=True), input=(33, 33, 3)).build(seed=0)
+    convs = {layer.name: layer.use_bias for layer in biased.layers if isinstance(layer, keras.layers.Conv2D)}
+    assert [name for name, bias in convs.items() if not bias] == ["stem-conv"]
+    assert len(convs) == 20
 
 
 def test_families_make_other_members():

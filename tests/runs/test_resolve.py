@@ -57,9 +57,9 @@ def test_parts_written_out_and_a_stem_of_ones_own() -> None:
     assert small.stem.kernel == 3
 
 
-def test_bias_gives_the_counts_of_keras_applications() -> None:
+def test_a_zoo_name_brings_its_conventions() -> None:
     thousand = {"label": Labels("class", tuple(str(i) for i in range(1000)))}
-    recipe = resolve(ModelSpec(learner="resnet50-v1", bias=True), (224, 224, 3), thousand)
+    recipe = resolve(ModelSpec(learner="resnet50-v1-keras"), (224, 224, 3), thousand)
     assert recipe.count()[1] == 25_583_592
 
 

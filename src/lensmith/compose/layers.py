@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from lensmith import check
 from lensmith.backend import keras
+from lensmith.compose.local_response import LocalResponseNormalization
 
 Tensor = Any  # a symbolic Keras tensor, (batch, height, width, channels) or (batch, features)
 Padding = Literal["same", "valid"]
@@ -100,18 +101,21 @@ class Conventions:
             right) or ``after`` (``kernel − stride`` at the bottom right, none at the top left).
         bias: in the convolutions that a batch normalisation follows, where they mean nothing; some published
             weights have them.
+        norm_scale: whether batch normalisations have their factor gamma; the Inception networks leave it out.
     """
 
     epsilon: float = 1e-5
     momentum: float = 0.9
     padding: StridePadding = "symmetric"
     bias: bool = False
+    norm_scale: bool = True
 
     def __post_init__(self) -> None:
         check.between("conventions.epsilon", self.epsilon, 0.0, 1.0)
         check.between("conventions.momentum", self.momentum, 0.0, 1.0)
         check.one_of("conventions.padding", self.padding, STRIDE_PADDINGS)
         check_flag("conventions.bias", self.bias)
+        check_flag("conventions.norm_scale", self.norm_scale)
 
 
 USUAL = Conventions()
@@ -145,13 +149,17 @@ class Maker:
             ``keras.utils.set_random_seed`` governs.
         empty: all weights 0, which costs neither time nor memory: for counting parameters.
         conventions: of the recipe.
+        layers: where the layers come from: Keras' own, or others of the same names, such as :mod:`.cost` has.
     """
 
     seed: int | None = None
     empty: bool = False
     conventions: Conventions = USUAL
+    layers: Any = None
 
     def __post_init__(self) -> None:
+        if self.layers is None:
+            object.__setattr__(self, "layers", keras.layers)
         if self.seed is None:
             object.__setattr__(self, "seed", random.randrange(2**31))
 
@@ -184,7 +192,7 @@ class Maker:
             expected = f"channels and filters that {groups} groups divide"
             raise check.SettingError(check.sentence(name, expected, f"{x.shape[-1]} and {filters}"))
         x, padding = self._padded(x, name, kernel, stride, padding)
-        layer = keras.layers.Conv2D(
+        layer = self.layers.Conv2D(
             filters,
             kernel,
             strides=stride,
@@ -201,7 +209,7 @@ class Maker:
     ) -> Tensor:
         """A convolution of each channel by itself."""
         x, padding = self._padded(x, name, kernel, stride, padding)
-        layer = keras.layers.DepthwiseConv2D(
+        layer = self.layers.DepthwiseConv2D(
             kernel,
             strides=stride,
             padding=padding,
@@ -225,34 +233,42 @@ class Maker:
             margins(window, stride, size, self.conventions.padding)
             for window, size in zip(sides(kernel), x.shape[1:3], strict=True)
         ]
-        return keras.layers.ZeroPadding2D(tuple(both), name=name)(x) if any(map(any, both)) else x
+        return self.layers.ZeroPadding2D(tuple(both), name=name)(x) if any(map(any, both)) else x
 
     def dense(self, x: Tensor, name: str, units: int) -> Tensor:
         """A fully connected layer, Glorot-initialised (Glorot & Bengio 2010), with bias."""
-        return keras.layers.Dense(units, kernel_initializer=self._initializer(name, "glorot_uniform"), name=name)(x)
+        return self.layers.Dense(units, kernel_initializer=self._initializer(name, "glorot_uniform"), name=name)(x)
 
-    def norm(self, x: Tensor, name: str, *, scale: bool = True) -> Tensor:
-        """Batch normalisation over the channels (Ioffe & Szegedy 2015), with or without its factor gamma."""
-        made = keras.layers.BatchNormalization(
+    def norm(self, x: Tensor, name: str, *, scale: bool | None = None) -> Tensor:
+        """Batch normalisation over the channels (Ioffe & Szegedy 2015), with or without its factor gamma.
+
+        None has it where the recipe's conventions do.
+        """
+        scale = self.conventions.norm_scale if scale is None else scale
+        made = self.layers.BatchNormalization(
             momentum=self.conventions.momentum, epsilon=self.conventions.epsilon, scale=scale, name=name
         )
         return made(x)
 
+    def local_norm(self, x: Tensor, name: str) -> Tensor:
+        """Local response normalisation over five channels (Krizhevsky et al. 2012, Section 3.3)."""
+        return LocalResponseNormalization(name=name)(x)
+
     def activation(self, x: Tensor, name: str, kind: str) -> Tensor:
         """An activation layer, or none where it is ``linear``."""
-        return x if kind == "linear" else keras.layers.Activation(kind, name=name)(x)
+        return x if kind == "linear" else self.layers.Activation(kind, name=name)(x)
 
     def dropout(self, x: Tensor, name: str, rate: float) -> Tensor:
         """Dropout (Srivastava et al. 2014) with a random state of its own, so that a run can resume exactly."""
-        return keras.layers.Dropout(rate, seed=self.seed_for(name), name=name)(x) if rate else x
+        return self.layers.Dropout(rate, seed=self.seed_for(name), name=name)(x) if rate else x
 
     def add(self, tensors: list[Tensor], name: str) -> Tensor:
         """The sum of tensors of one shape."""
-        return keras.layers.Add(name=name)(tensors)
+        return self.layers.Add(name=name)(tensors)
 
     def add_scaled(self, x: Tensor, update: Tensor, name: str, scale: float) -> Tensor:
         """``x + scale · update``."""
-        return self.add([x, keras.layers.Rescaling(scale, name=f"{name}-scale")(update)], name)
+        return self.add([x, self.layers.Rescaling(scale, name=f"{name}-scale")(update)], name)
 
     def concatenate(self, tensors: list[Tensor], name: str) -> Tensor:
         """The channels of all tensors beside each other; a single one is passed on."""
@@ -260,15 +276,15 @@ class Maker:
         if len(sizes) > 1:
             expected = "branches that give feature maps of one size"
             raise check.SettingError(check.sentence(name, expected, ", ".join(f"{h}×{w}" for h, w in sorted(sizes))))
-        return keras.layers.Concatenate(name=name)(tensors) if len(tensors) > 1 else tensors[0]
+        return self.layers.Concatenate(name=name)(tensors) if len(tensors) > 1 else tensors[0]
 
     def squeeze(
         self, x: Tensor, name: str, units: int, *, activation: str = "relu", gate: str = "sigmoid", bias: bool = True
     ) -> Tensor:
         """Squeeze and excitation: each channel times a factor from the means of all (Hu et al. 2018)."""
-        means = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}-squeeze")(x)
+        means = self.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}-squeeze")(x)
         hidden = self.conv(means, f"{name}-reduce", units, 1, bias=bias)
         hidden = self.activation(hidden, f"{name}-reduce-activation", activation)
         factors = self.conv(hidden, f"{name}-expand", x.shape[-1], 1, bias=bias)
         factors = self.activation(factors, f"{name}-gate", gate)
-        return keras.layers.Multiply(name=f"{name}-excite")([x, factors])
+        return self.layers.Multiply(name=f"{name}-excite")([x, factors])

@@ -11,6 +11,7 @@ from typing import Literal
 from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose.blocks import BLOCKS, Block, Branches, Pool, Step, along
+from lensmith.compose.cells import Cells
 from lensmith.compose.layers import Maker, Tensor, check_activation, check_flag, check_image, check_widths
 
 
@@ -240,4 +241,4 @@ class Dense:
 
 
 Stem = ConvStem | Steps | Flatten
-Learner = Groups | Dense
+Learner = Groups | Dense | Cells

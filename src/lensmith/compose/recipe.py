@@ -12,6 +12,7 @@ from typing import Any
 from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose import written
+from lensmith.compose.auxiliary import Auxiliary, build_auxiliaries, check_auxiliaries
 from lensmith.compose.layers import USUAL, Conventions, Maker
 from lensmith.compose.parts import Learner, Stem
 from lensmith.compose.tasks import Task, build_head
@@ -31,6 +32,7 @@ class Recipe:
         learner: the groups of blocks, or dense layers; None leaves the stem's output to the tasks.
         tasks: the heads, by name; names are letters, digits and underscores.
         conventions: what the layers have in common that no part names, such as the epsilon of normalisation.
+        auxiliaries: further heads that only the model for training has.
 
     >>> from lensmith.compose import Dense, Regress
     >>> recipe = Recipe(input=(13,), stem=None, learner=Dense((10, 10)), tasks={"price": Regress()})
@@ -43,6 +45,7 @@ class Recipe:
     learner: Learner | None
     tasks: Mapping[str, Task] = field(hash=False)
     conventions: Conventions = USUAL
+    auxiliaries: tuple[Auxiliary, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input", _check_input(self.input))
@@ -50,23 +53,27 @@ class Recipe:
         _check_part("learner", self.learner, written.LEARNERS)
         object.__setattr__(self, "tasks", MappingProxyType(_check_tasks(self.tasks)))
         _check_part("conventions", self.conventions, written.CONVENTIONS, may_be_none=False)
+        object.__setattr__(self, "auxiliaries", check_auxiliaries(self.auxiliaries, self.tasks, self.learner))
 
-    def build(self, seed: int | None = None) -> Any:
+    def build(self, seed: int | None = None, *, auxiliaries: bool = False) -> Any:
         """An ordinary ``keras.Model``, its layers named by part, its output the probabilities of each task.
 
         One task gives a tensor of shape ``(batch, units)``, several a dictionary of them by task.
 
         Args:
             seed: of the initial weights and of dropout; None draws one from Python's global generator.
+            auxiliaries: whether to build the auxiliary heads too, for training; their outputs stand beside those of
+                the tasks as ``label_aux1``, … All other weights begin the same. See :mod:`.auxiliary`.
 
         Raises:
             SettingError: the parts do not fit each other or the input.
         """
-        return _assemble(self, Maker(seed, conventions=self.conventions))
+        return _assemble(self, Maker(seed, conventions=self.conventions), auxiliaries=auxiliaries)
 
-    def count(self) -> tuple[int, int]:
+    def count(self, *, auxiliaries: bool = False) -> tuple[int, int]:
         """All parameters and the trainable ones, without spending time or memory on initial weights."""
-        model = _assemble(self, Maker(seed=0, empty=True, conventions=self.conventions))
+        make = Maker(seed=0, empty=True, conventions=self.conventions)
+        model = _assemble(self, make, auxiliaries=auxiliaries)
         return _size(model.weights), _size(model.trainable_weights)
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,6 +84,7 @@ class Recipe:
             "learner": written.to_plain(self.learner),
             "tasks": {name: written.to_plain(task) for name, task in self.tasks.items()},
             "conventions": written.to_plain(self.conventions),
+            "auxiliaries": written.to_plain(self.auxiliaries),
         }
 
     @staticmethod
@@ -86,7 +94,7 @@ class Recipe:
         Raises:
             SettingError: a part or a setting is unknown, missing or of the wrong kind; the nearest name is suggested.
         """
-        plain = written.check_keys("recipe", values, ("input", "tasks"), ("stem", "learner", "conventions"))
+        plain = written.check_keys("recipe", values, ("input", "tasks"), ("stem", "learner", "conventions", "auxiliaries"))
         tasks = _check_names(plain["tasks"])
         return Recipe(
             input=plain["input"],
@@ -94,6 +102,7 @@ class Recipe:
             learner=written.from_plain("learner", plain.get("learner"), written.LEARNERS),
             tasks={name: written.from_plain(f"tasks.{name}", task, written.TASKS) for name, task in tasks.items()},
             conventions=written.from_plain("conventions", plain.get("conventions"), written.CONVENTIONS) or USUAL,
+            auxiliaries=written.parts("auxiliaries", plain.get("auxiliaries"), written.AUXILIARIES) or (),
         )
 
     def to_yaml(self) -> str:
@@ -147,11 +156,13 @@ def _check_tasks(tasks: Mapping[str, Task]) -> dict[str, Task]:
     return dict(tasks)
 
 
-def _assemble(recipe: Recipe, make: Maker) -> Any:
+def _assemble(recipe: Recipe, make: Maker, *, auxiliaries: bool) -> Any:
     source = keras.Input(recipe.input, name="image" if len(recipe.input) == 3 else "row")
     x = recipe.stem.build(source, make) if recipe.stem else source
     x = recipe.learner.build(x, make) if recipe.learner else x
     outputs = {name: build_head(task, x, make, name) for name, task in recipe.tasks.items()}
+    if auxiliaries and recipe.auxiliaries:
+        outputs |= build_auxiliaries(recipe.auxiliaries, recipe.tasks, keras.Model(source, x), make)
     return keras.Model(source, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="lensmith")
 
 

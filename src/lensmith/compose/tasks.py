@@ -7,15 +7,18 @@ with their activation (``task-NAME-probabilities``), or for a regression in plai
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose.layers import Maker, Tensor, check_activation, check_widths
 
-HeadPool = Literal["average", "max", "flatten"]
+BoxLoss = Literal["l2", "smooth-l1"]
+HeadPool = Literal["average", "max", "flatten", "average-last"]
 OutputActivation = Literal["softmax", "sigmoid", "linear"]
-HEAD_POOLS: tuple[HeadPool, ...] = ("average", "max", "flatten")
+HEAD_POOLS: tuple[HeadPool, ...] = ("average", "max", "flatten", "average-last")
+BOX_LOSSES: tuple[BoxLoss, ...] = ("l2", "smooth-l1")
+CORNERS = ("x1", "y1", "x2", "y2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,12 @@ class Classify:
 
     Args:
         classes: how many; at least 2.
-        pool: how feature maps become a vector: global ``average``, global ``max``, or ``flatten``.
+        pool: how feature maps become a vector: global ``average``, global ``max``, ``flatten``, or ``average-last``: a
+            1×1 convolution makes a map of each class, and the averages of the activated maps are the logits (Lin et
+            al. 2014, Network in Network, Section 3.2; SqueezeNet). It has no hidden layers.
         hidden: widths of fully connected layers before the logits.
         dropout: share dropped after each hidden layer, or of the pooled vector when there is none; 0..1.
-        activation: of the hidden layers.
+        activation: of the hidden layers, or of the maps.
         weight: of this task's loss among several.
     """
 
@@ -128,12 +133,80 @@ class Regress:
         return self.values
 
 
-Task = Classify | Binary | MultiLabel | Regress
+def iou(truth: Tensor, given: Tensor) -> Tensor:
+    """Intersection over union, box by box: a metric for :class:`Localise`.
+
+    Args:
+        truth: ``(batch, 4)``: x1, y1, x2, y2.
+        given: likewise, in the same unit.
+
+    Returns:
+        ``(batch,)``, 0..1; 0 where a box has no extent.
+    """
+    ops = keras.ops
+    truth = ops.cast(truth, given.dtype)
+    low, high = ops.maximum(truth[:, :2], given[:, :2]), ops.minimum(truth[:, 2:], given[:, 2:])
+    shared, first, second = (
+        ops.prod(ops.maximum(sides, 0), axis=-1)
+        for sides in (high - low, truth[:, 2:] - truth[:, :2], given[:, 2:] - given[:, :2])
+    )
+    return shared / ops.maximum(first + second - shared, 1e-12)
+
+
+@dataclass(frozen=True, slots=True)
+class Localise:
+    """Where the one object of an image is: its box as four numbers, x1, y1, x2, y2, shares of the image, 0..1.
+
+    Targets are one box an image, or four numbers that are such shares already. Other arguments as for
+    :class:`Classify`.
+
+    Args:
+        distance: what is trained on: ``l2``, the squared error, or ``smooth-l1``, which grows only linearly where a
+            side is off by more than a tenth of the image (Girshick 2015, Fast R-CNN, section 2.3).
+    """
+
+    kind: ClassVar[str] = "boxes"
+    output_activation: ClassVar[OutputActivation] = "linear"
+    metrics: ClassVar[tuple[Any, ...]] = ("mean_absolute_error", iou)
+    bend: ClassVar[float] = 0.1  # where smooth-l1 turns linear
+
+    distance: BoxLoss = "smooth-l1"
+    pool: HeadPool = "average"
+    hidden: tuple[int, ...] = ()
+    dropout: float = 0.0
+    activation: str = "relu"
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check.one_of("localise.distance", self.distance, BOX_LOSSES)
+        _check_head(self, "localise")
+
+    @property
+    def units(self) -> int:
+        return len(CORNERS)
+
+    @property
+    def loss(self) -> Any:
+        """The Keras loss, by name or made."""
+        return "mean_squared_error" if self.distance == "l2" else keras.losses.Huber(delta=self.bend)
+
+
+Task = Classify | Binary | MultiLabel | Regress | Localise
+
+
+def takes(task: Task, kind: str, names: int) -> bool:
+    """Whether a head can be trained on labels of this kind with so many names."""
+    if isinstance(task, Localise):  # the boxes' classes do not matter
+        return kind == "boxes" or (kind == "number" and names == task.units)
+    return kind == task.kind and names == (2 if isinstance(task, Binary) else task.units)
 
 
 def _check_head(task: Task, place: str) -> None:
     check.one_of(f"{place}.pool", task.pool, HEAD_POOLS)
     object.__setattr__(task, "hidden", check_widths(f"{place}.hidden", task.hidden))
+    if task.hidden and task.pool == "average-last":
+        expected = "no hidden layers where the average comes last"
+        raise check.SettingError(check.sentence(f"{place}.hidden", expected, task.hidden))
     check.between(f"{place}.dropout", task.dropout, 0.0, 1.0)
     check_activation(f"{place}.activation", task.activation)
     check.between(f"{place}.weight", task.weight, 0.0, 1e6)
@@ -141,6 +214,8 @@ def _check_head(task: Task, place: str) -> None:
 
 def build_head(task: Task, x: Tensor, make: Maker, name: str) -> Tensor:
     """Add the head of ``task`` to the learner's output; returns probabilities, or numbers for a regression."""
+    if task.pool == "average-last" and len(x.shape) == 4:
+        return _averaged_last(task, x, make, name)
     x = _pooled(task, x, f"task-{name}-pool")
     for i, width in enumerate(task.hidden, start=1):
         x = make.dense(x, f"task-{name}-dense{i}", width)
@@ -152,6 +227,16 @@ def build_head(task: Task, x: Tensor, make: Maker, name: str) -> Tensor:
         return make.dense(x, f"task-{name}-output", task.units)
     x = make.dense(x, f"task-{name}-logits", task.units)
     return make.activation(x, f"task-{name}-probabilities", task.output_activation)
+
+
+def _averaged_last(task: Task, x: Tensor, make: Maker, name: str) -> Tensor:
+    """A map of each class by a 1×1 convolution, activated; the logits are the maps' averages."""
+    x = make.dropout(x, f"task-{name}-dropout", task.dropout)
+    x = make.conv(x, f"task-{name}-maps", task.units, 1, bias=True)
+    x = make.activation(x, f"task-{name}-maps-activation", task.activation)
+    linear = task.output_activation == "linear"
+    x = keras.layers.GlobalAveragePooling2D(name=f"task-{name}-{'output' if linear else 'logits'}")(x)
+    return x if linear else make.activation(x, f"task-{name}-probabilities", task.output_activation)
 
 
 def _pooled(task: Task, x: Tensor, name: str) -> Tensor:

@@ -13,31 +13,44 @@ from typing import Any
 import yaml
 
 from lensmith import check
-from lensmith.compose.blocks import BLOCKS, Branches, Pool, Step
+from lensmith.compose.auxiliary import Auxiliary
+from lensmith.compose.blocks import BLOCKS, Branches, InvertedResidual, Pool, Squeeze, Step
+from lensmith.compose.cells import CellGroup, Cells
 from lensmith.compose.layers import Conventions
 from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Steps
-from lensmith.compose.tasks import Binary, Classify, MultiLabel, Regress
+from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Regress
 
 Kinds = Mapping[str, type]
 
 STEMS: Kinds = {"conv-stem": ConvStem, "steps": Steps, "flatten": Flatten}
-LEARNERS: Kinds = {"groups": Groups, "dense": Dense}
-TASKS: Kinds = {"classify": Classify, "binary": Binary, "multi-label": MultiLabel, "regress": Regress}
+LEARNERS: Kinds = {"groups": Groups, "dense": Dense, "cells": Cells}
+TASKS: Kinds = {
+    "classify": Classify,
+    "binary": Binary,
+    "multi-label": MultiLabel,
+    "regress": Regress,
+    "localise": Localise,
+}
 CONVENTIONS: Kinds = {"conventions": Conventions}
+AUXILIARIES: Kinds = {"auxiliary": Auxiliary}
 
 _STEP: Kinds = {"step": Step, "pool": Pool, "branches": Branches}
 # Which parts may stand inside which: (part, field) -> what is allowed there, alone or in lists.
 _INSIDE: dict[tuple[type, str], Kinds] = {
     (Groups, "groups"): {"group": Group},
+    (Cells, "groups"): {"cell-group": CellGroup},
     (Steps, "steps"): _STEP,
     (Branches, "branches"): _STEP,
     (Group, "block"): BLOCKS,
     (Group, "pool"): {"pool": Pool},
+    (Auxiliary, "pool"): {"pool": Pool},
+    (InvertedResidual, "squeeze"): {"squeeze": Squeeze},
 }
+_INNER: Kinds = {"group": Group, "cell-group": CellGroup, "squeeze": Squeeze}
 _LISTS = (Groups, Steps)  # made of their one field's items
 _NAMES = {
     kind: name
-    for table in (STEMS, LEARNERS, BLOCKS, TASKS, CONVENTIONS, _STEP, {"group": Group})
+    for table in (STEMS, LEARNERS, BLOCKS, TASKS, CONVENTIONS, AUXILIARIES, _STEP, _INNER)
     for name, kind in table.items()
 }
 
@@ -83,13 +96,13 @@ def _setting(place: str, kind: type, key: str, value: Any) -> Any:
         return value
     if kind in _LISTS and not isinstance(value, list | tuple):
         raise check.SettingError(check.sentence(place, f"a list of {key}", repr(value)))
-    return _parts(place, value, inside)
+    return from_plain(place, value, inside) if key == "pool" else parts(place, value, inside)
 
 
-def _parts(place: str, value: Any, kinds: Kinds) -> Any:
+def parts(place: str, value: Any, kinds: Kinds) -> Any:
     """A part, or lists of parts as deep as they are written."""
     if isinstance(value, list | tuple):
-        return tuple(_parts(f"{place}[{i}]", item, kinds) for i, item in enumerate(value))
+        return tuple(parts(f"{place}[{i}]", item, kinds) for i, item in enumerate(value))
     return from_plain(place, value, kinds)
 
 

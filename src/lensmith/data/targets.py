@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
-from lensmith import check
-from lensmith.records import Labels, Records, Target
+from lensmith import boxes, check
+from lensmith.data.images import checked, load
+from lensmith.data.reading import choose_threads
+from lensmith.records import Boxes, Labels, Record, Records, Target
 
 
 def from_array(
@@ -23,6 +27,7 @@ def from_array(
     true/false (n,)       class       "false", "true"
     true/false (n, k)     classes     "0", "1", … k − 1
     decimals (n[, k])     number      the task's own name, or with k > 1 "0", "1", … k − 1
+    a list of Boxes       boxes       "0", "1", … up to the largest
     ====================  ==========  =======================================================
 
     Args:
@@ -37,6 +42,8 @@ def from_array(
     Raises:
         DataError: a count, a label or a number is wrong; the line names the record.
     """
+    if len(values) and all(isinstance(value, Boxes) for value in values):
+        return _boxes(task, values, names, sources)
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -93,6 +100,21 @@ def _numbers(
     return labels, targets
 
 
+def _boxes(
+    task: str, values: Sequence[object] | np.ndarray, names: Sequence[str] | None, sources: Sequence[str]
+) -> tuple[Labels, list[Target]]:
+    targets: list[Target] = [value for value in values if isinstance(value, Boxes)]
+    if len(targets) != len(sources):
+        raise check.DataError(check.sentence(task, f"one target an example ({len(sources)})", f"{len(targets)}"))
+    if names is None:
+        last = max((int(one.classes.max(initial=0)) for one in targets if isinstance(one, Boxes)), default=0)
+        names = [str(index) for index in range(last + 1)]
+    labels = Labels("boxes", tuple(names))
+    for target, source in zip(targets, sources, strict=True):
+        check_target(target, task, labels, source)
+    return labels, targets
+
+
 def _names(task: str, names: Sequence[str] | None, count: int, default: tuple[str, ...] | None) -> tuple[str, ...]:
     if names is None:
         return default or tuple(str(index) for index in range(count))
@@ -102,11 +124,14 @@ def _names(task: str, names: Sequence[str] | None, count: int, default: tuple[st
 
 
 def check_target(target: Target, task: str, labels: Labels, source: str) -> None:
-    """Refuse a class outside the names, or numbers that are missing, too many or not finite.
+    """Refuse a class outside the names, boxes without extent, or numbers that are missing or not finite.
 
     Raises:
         DataError: names the record and the task.
     """
+    if isinstance(target, Boxes):
+        boxes.validate(target.xyxy, f"{source}: {task}")
+        target = tuple(int(index) for index in target.classes)
     if labels.kind == "number":
         values = np.asarray(target, np.float64)
         if values.shape != (len(labels.names),) or not np.isfinite(values).all():
@@ -124,14 +149,15 @@ def to_array(records: Records, task: str) -> np.ndarray:
     """All targets of one task as a model takes them.
 
     Returns:
-        ``class``: int32 ``(n,)``; ``classes``: float32 ``(n, k)`` of 0 and 1; ``number``: float32 ``(n, k)``.
+        ``class``: int32 ``(n,)``; ``classes``: float32 ``(n, k)`` of 0 and 1; ``number``: float32 ``(n, k)``;
+        ``boxes``, of which each image has one: float32 ``(n, 4)``, x1, y1, x2, y2 as shares of the image, 0..1.
 
     Raises:
-        DataError: a record lacks the task, or its target is wrong; the line names the record.
+        DataError: a record lacks the task, or its target is wrong, or has not one box; the line names the record.
         SettingError: no such task, or one of a kind that batches do not hold.
     """
     labels = records.labels[check.one_of("task", task, records.labels)]
-    check.one_of(f"kind of task {task!r}", labels.kind, ("class", "classes", "number"))
+    check.one_of(f"kind of task {task!r}", labels.kind, ("class", "classes", "number", "boxes"))
     for record in records:
         if task not in record.targets:
             raise check.DataError(f"{record.source}: has no target for the task {task!r}")
@@ -141,7 +167,35 @@ def to_array(records: Records, task: str) -> np.ndarray:
         return np.asarray(targets, np.int32)
     if labels.kind == "number":
         return np.asarray(targets, np.float32).reshape(len(targets), len(labels.names))
+    if labels.kind == "boxes":
+        return _one_box_each(records, task)
     hot = np.zeros((len(targets), len(labels.names)), np.float32)
     for row, chosen in zip(hot, targets, strict=True):
         row[list(chosen)] = 1  # type: ignore[arg-type]
     return hot
+
+
+def image_size(image: Path | str | np.ndarray, place: str) -> tuple[int, int]:
+    """Height and width of an image as it is read: upright.
+
+    Raises:
+        DataError: it cannot be read; it is named.
+    """
+    if isinstance(image, np.ndarray):
+        height, width = checked(image, place).shape[:2]
+        return int(height), int(width)
+    facts = load(image)[1]
+    return facts.height, facts.width
+
+
+def _one_box_each(records: Records, task: str) -> np.ndarray:
+    def relative(record: Record) -> np.ndarray:
+        target = record.targets[task]
+        if not isinstance(target, Boxes) or len(target.xyxy) != 1 or record.image is None:
+            got = f"{len(target.xyxy)} boxes" if isinstance(target, Boxes) and record.image is not None else "none"
+            raise check.DataError(check.sentence(f"{record.source}: {task}", "an image with one box", got))
+        size = image_size(record.image, record.source)
+        return boxes.convert(target.xyxy[0], "xyxy", "rel_xyxy", size=size).astype(np.float32)
+
+    with ThreadPoolExecutor(max(choose_threads(records, None), 1)) as pool:
+        return np.stack(list(pool.map(relative, records)))

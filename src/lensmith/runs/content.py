@@ -10,6 +10,7 @@ from PIL import Image
 
 from lensmith import compose
 from lensmith.compose import Recipe
+from lensmith.compose.tasks import CORNERS
 from lensmith.records import Labels
 from lensmith.runs.folder import RunFolder, read_json, read_lines
 from lensmith.runs.report import ClassRow, Content, Mistake, TaskResult
@@ -56,8 +57,8 @@ def _task(folder: RunFolder, task: str, labels: Labels, results: Mapping[str, An
     numbers, table = results["numbers"].get(task), results["confusion"].get(task)
     return TaskResult(
         name=task,
-        kind=labels.kind,  # type: ignore[arg-type]
-        names=labels.names,
+        kind="number" if labels.kind == "boxes" else labels.kind,  # type: ignore[arg-type]
+        names=CORNERS if labels.kind == "boxes" else labels.names,
         metrics=metrics,
         confusion=None if table is None else np.asarray(table),
         per_class=tuple(_class_row(row) for row in results["classes"].get(task, ())),

@@ -93,9 +93,9 @@ def _picture(folder: RunFolder, name: str, record: Record) -> str | None:
 
 
 def _numbers(scores: Scores) -> dict[str, Any]:
-    """True and predicted values of the tasks of numbers, for the scatter plots."""
+    """True and predicted values of the tasks of numbers and of one box, for the scatter plots."""
     return {
         task: {"truth": scores.truth[task].tolist(), "predicted": outputs.tolist()}
         for task, outputs in scores.outputs.items()
-        if scores.labels[task].kind == "number"
+        if scores.labels[task].kind in ("number", "boxes")
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lensmith import check
-from lensmith.records import PARTS, Labels, Record, Records
+from lensmith.records import PARTS, Boxes, Labels, Record, Records, Target
 
 Parts = tuple[Records, Records, Records]  # training, validation, test
 
@@ -58,7 +58,21 @@ def key_of(record: Record) -> str:
 
 
 def _entry(record: Record) -> dict[str, Any]:
-    return {"source": key_of(record), "sha256": content_hash(record), "targets": dict(record.targets)}
+    return {"source": key_of(record), "sha256": content_hash(record), "targets": _plain(record)}
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    """The targets as JSON holds them."""
+    return {
+        task: {"xyxy": to.xyxy.tolist(), "classes": to.classes.tolist()} if isinstance(to, Boxes) else to
+        for task, to in record.targets.items()
+    }
+
+
+def _target(plain: Any) -> Target:
+    if isinstance(plain, dict):
+        return Boxes(plain["xyxy"], plain["classes"])
+    return tuple(plain) if isinstance(plain, list) else plain
 
 
 def _found(records: Mapping[str, Record], entry: Mapping[str, Any], name: str) -> Record:
@@ -67,7 +81,7 @@ def _found(records: Mapping[str, Record], entry: Mapping[str, Any], name: str) -
         raise check.DataError(f"{entry['source']}: was part of the run and is no longer in {name}; put it back")
     if content_hash(record) != entry["sha256"]:
         raise check.DataError(f"{entry['source']}: changed since the run began; put the old one back, or begin anew")
-    targets = {task: tuple(to) if isinstance(to, list) else to for task, to in entry["targets"].items()}
+    targets = {task: _target(to) for task, to in entry["targets"].items()}
     return replace(record, part=None, targets=targets)
 
 

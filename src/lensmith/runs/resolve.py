@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from lensmith import check
-from lensmith.compose import Binary, Classify, MultiLabel, Recipe, Regress, zoo
-from lensmith.compose.tasks import Task
+from lensmith.compose import Binary, Classify, Localise, MultiLabel, Recipe, Regress, zoo
+from lensmith.compose.tasks import Task, takes
 from lensmith.compose.written import LEARNERS, STEMS, TASKS, from_plain
 from lensmith.data import Audit
 from lensmith.records import Labels
@@ -16,7 +16,7 @@ from lensmith.runs.spec import ModelSpec
 
 LARGEST_OWN_SIZE = 128  # images of one size up to this are taken as they are, others become squares of it
 
-_BY_KIND: Mapping[str, str] = {"class": "classify", "classes": "multi-label", "number": "regress"}
+_BY_KIND: Mapping[str, str] = {"class": "classify", "classes": "multi-label", "number": "regress", "boxes": "localise"}
 
 
 def image_size(audit: Audit) -> tuple[int, int, int] | None:
@@ -72,7 +72,7 @@ def resolve(model: ModelSpec, shape: tuple[int, ...], labels: Mapping[str, Label
 def _head(place: str, task: str, asked: Any, labels: Mapping[str, Labels], style: Task) -> Task:
     found = labels[check.one_of(place, task, labels, "Name tasks as the labels are named")]
     if found.kind not in _BY_KIND:
-        raise check.SettingError(check.sentence(place, "labels of classes or numbers", found.kind))
+        raise check.SettingError(check.sentence(place, "labels of classes, numbers or boxes", found.kind))
     count = len(found.names)
     if asked is None:
         return _in_style(style, found.kind, count)
@@ -90,17 +90,21 @@ def _in_style(style: Task, kind: str, count: int) -> Task:
     if kind == "class" and isinstance(style, Binary) and count == 2:
         return style
     shared = {name: getattr(style, name) for name in ("pool", "hidden", "dropout", "activation")}
+    if kind == "boxes":
+        return Localise(**shared)
     if kind == "number":
         return Regress(count, **shared)
     return Classify(count, **shared) if kind == "class" else MultiLabel(count, **shared)
 
 
 def _check_fits(place: str, head: Task, labels: Labels, count: int) -> None:
+    if takes(head, labels.kind, count):
+        return
     if head.kind != labels.kind:
         expected = f"{_BY_KIND[labels.kind]}, as the labels are"
         raise check.SettingError(check.sentence(place, expected, type(head).__name__.lower()))
-    units = 2 if isinstance(head, Binary) else head.units
-    if units != count:
-        names = ", ".join(labels.names[:4]) + (", …" if count > 4 else "")
-        expected = f"a head for the {count} labels ({names})"
-        raise check.SettingError(check.sentence(place, expected, f"one for {units}"))
+    names = ", ".join(labels.names[:4]) + (", …" if count > 4 else "")
+    expected = f"a head for the {count} labels ({names})"
+    raise check.SettingError(
+        check.sentence(place, expected, f"one for {2 if isinstance(head, Binary) else head.units}")
+    )

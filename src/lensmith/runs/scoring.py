@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn import metrics as scores
 
-from lensmith import check, data, ship
-from lensmith.compose.tasks import Task
+from lensmith import boxes, check, data, ship
+from lensmith.compose.tasks import Localise, Task
 from lensmith.records import Labels, Problem, Records
 from lensmith.runs.report import ClassRow, confusion, per_class, per_label
 
@@ -120,7 +120,7 @@ def chosen(outputs: np.ndarray) -> np.ndarray:
 
 
 def _places(records: Records, task: str, known: Labels) -> tuple[int, ...] | None:
-    """Where each of the data's classes stands among the model's; None where targets are numbers."""
+    """Where each of the data's classes stands among the model's; None where targets are numbers or boxes."""
     if task not in records.labels:
         got = ", ".join(records.labels) or "none"
         raise check.DataError(
@@ -129,7 +129,7 @@ def _places(records: Records, task: str, known: Labels) -> tuple[int, ...] | Non
     here = records.labels[task]
     if here.kind != known.kind:
         raise check.DataError(check.sentence(f"{records.name}: {task}", f"targets of kind {known.kind}", here.kind))
-    if known.kind == "number":
+    if known.kind in ("number", "boxes"):
         return None
     strange = [name for name in here.names if name not in known.names]
     if strange:
@@ -146,6 +146,8 @@ def _moved(target: Any, places: tuple[int, ...] | None) -> Any:
 
 def _measure(head: Task, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
     """The loss of one head and its metrics, by name."""
+    if isinstance(head, Localise):
+        return _measure_boxes(head, truth, outputs)
     if head.kind == "number":
         return {
             "loss": float(scores.mean_squared_error(truth, outputs)),
@@ -162,3 +164,17 @@ def _measure(head: Task, truth: np.ndarray, outputs: np.ndarray) -> dict[str, fl
     # Keras' own bound on a probability, so that one sure mistake does not make the loss infinite.
     losses = -np.log(np.clip(of_truth, 1e-7, 1.0))
     return {"loss": float(losses.mean()), "accuracy": float(right.mean())}
+
+
+def _measure_boxes(head: Localise, truth: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+    """The same for a head of one box: float arrays of shape (examples, 4), shares of the image."""
+    off = np.abs(outputs.astype(np.float64) - truth)
+    losses = off**2
+    if head.distance == "smooth-l1":
+        losses = np.where(off <= head.bend, off**2 / 2, head.bend * (off - head.bend / 2))
+    overlaps = [boxes.iou(true[None], given[None])[0, 0] for true, given in zip(truth, outputs, strict=True)]
+    return {
+        "loss": float(losses.mean()),
+        "mean_absolute_error": float(off.mean()),
+        "iou": float(np.mean(overlaps)),
+    }

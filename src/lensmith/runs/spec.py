@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from lensmith import check, train
 from lensmith.compose import Recipe
@@ -62,7 +62,6 @@ class ModelSpec(Section):
     learner: str | dict[str, Any] | None = "compact"
     stem: str | dict[str, Any] | None = None
     tasks: dict[str, str | dict[str, Any]] | None = None
-    bias: bool = False
 
     @staticmethod
     def of(recipe: Recipe) -> ModelSpec:
@@ -114,6 +113,13 @@ class FitSpec(Section):
     restore_best: bool = True
     checkpoint_every: int | None = Field(None, ge=1)
     keep: int = Field(2, ge=1)
+    freeze: tuple[str, ...] | None = None
+    tasks: tuple[str, ...] | None = Field(None, min_length=1)
+
+    @field_validator("freeze", "tasks", mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @staticmethod
     def from_stage(stage: train.Fit) -> FitSpec:
@@ -134,6 +140,8 @@ class FitSpec(Section):
             restore_best=self.restore_best,
             checkpoint_every=self.checkpoint_every,
             keep=self.keep,
+            freeze=self.freeze or (),
+            tasks=self.tasks,
         )
 
 

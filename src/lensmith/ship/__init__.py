@@ -10,6 +10,7 @@ from lensmith.ship.predictions import Prediction, Scored, predict
 from lensmith.ship.proof import Proof, ProofError, prove
 
 if TYPE_CHECKING:
+    from lensmith.ship.joining import amalgamate, chain
     from lensmith.ship.network import cannot_export
     from lensmith.ship.onnx import export
     from lensmith.ship.saved import Saved, load, save, save_keras
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # These need Keras, which takes seconds to import; running an artifact does not, so they are loaded on first use.
 _WITH_KERAS = {
     "Saved": "saved",
+    "amalgamate": "joining",
+    "chain": "joining",
     "cannot_export": "network",
     "export": "onnx",
     "load": "saved",
@@ -31,7 +34,9 @@ __all__ = [
     "ProofError",
     "Saved",
     "Scored",
+    "amalgamate",
     "cannot_export",
+    "chain",
     "export",
     "load",
     "open_artifact",

@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 
 from lensmith import check
-from lensmith.records import Labels
+from lensmith.boxes import convert
+from lensmith.data.targets import image_size
+from lensmith.records import Labels, Record
 from lensmith.ship.artifact import Example, name_of
 from lensmith.ship.proof import Predictor
+
+_CORNERS = ("x1", "y1", "x2", "y2")  # what an answer of kind boxes holds
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A name and its probability, 0..1; or, for a regression, its number."""
+    """A name and its probability, 0..1; or, for a regression, its number; or a side of a box in pixels."""
 
     label: str
     score: float
@@ -63,10 +67,19 @@ def predict(model: Predictor, images: Sequence[Example], *, top: int = 3) -> lis
     return [
         Prediction(
             name_of(image, i),
-            {task: named(values[i], model.labels[task], top=top) for task, values in outputs.items()},
+            {task: _answer(values[i], model.labels[task], image, top=top) for task, values in outputs.items()},
         )
         for i, image in enumerate(images)
     ]
+
+
+def _answer(values: np.ndarray, labels: Labels, example: Example, *, top: int) -> tuple[Scored, ...]:
+    """As :func:`named`; a box in pixels of this image, upright."""
+    if labels.kind == "boxes":
+        image = example.image if isinstance(example, Record) else example
+        size = image_size(image, "image") if image is not None else None
+        values = convert(values, "rel_xyxy", "xyxy", size=size)
+    return named(values, labels, top=top)
 
 
 def named(values: np.ndarray, labels: Labels, *, top: int) -> tuple[Scored, ...]:
@@ -78,8 +91,9 @@ def named(values: np.ndarray, labels: Labels, *, top: int) -> tuple[Scored, ...]
     """
     if labels.kind == "class" and len(values) == 1:  # the one output is the probability of the second name
         values = np.array([1 - values[0], values[0]])
-    scored = [Scored(name, float(value)) for name, value in zip(labels.names, values, strict=True)]
-    if labels.kind == "number":
+    names = _CORNERS if labels.kind == "boxes" else labels.names
+    scored = [Scored(name, float(value)) for name, value in zip(names, values, strict=True)]
+    if labels.kind in ("number", "boxes"):
         return tuple(scored)
     if labels.kind == "classes":
         top = max(top, sum(one.score >= 0.5 for one in scored))

@@ -83,7 +83,7 @@ def _differences(expected: np.ndarray, got: np.ndarray, labels: Labels) -> np.nd
         raise ProofError(check.sentence("proof", f"outputs of shape {expected.shape}", got.shape))
     finite = np.isfinite(expected) & np.isfinite(got)
     apart = np.abs(np.where(finite, expected, np.nan).astype(np.float64) - np.where(finite, got, np.nan))
-    if labels.kind == "number":
+    if labels.kind in ("number", "boxes"):
         apart /= np.fmax(1, np.abs(expected))
     worst: np.ndarray = apart.max(axis=1)
     return worst

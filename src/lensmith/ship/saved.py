@@ -20,7 +20,8 @@ import safetensors.numpy
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.compose import Binary, Recipe
+from lensmith.compose import Binary, Chain, Recipe, read_yaml
+from lensmith.compose.tasks import takes
 from lensmith.data import Preprocessing
 from lensmith.files import put_file, write_folder
 from lensmith.records import Labels
@@ -52,7 +53,7 @@ class Saved:
     """
 
     model: Any
-    recipe: Recipe
+    recipe: Recipe | Chain
     labels: Mapping[str, Labels]
     preprocessing: Preprocessing
 
@@ -96,7 +97,7 @@ class Saved:
         if task not in self.labels:
             raise check.SettingError(check.sentence("labels", f"those of the task {task!r}", list(self.labels)))
         labels, count = self.labels[task], 2 if isinstance(head, Binary) else head.units
-        if (labels.kind, len(labels.names)) != (head.kind, count):
+        if not takes(head, labels.kind, len(labels.names)):
             got = f"{len(labels.names)} of kind {labels.kind!r}"
             raise check.SettingError(check.sentence(f"labels of {task!r}", f"{count} of kind {head.kind!r}", got))
 
@@ -152,7 +153,7 @@ def load(folder: Path | str) -> Saved:
     if not folder.is_dir():
         expected = f"a folder with {', '.join(FILES)}"
         raise check.DataError(check.sentence(str(folder), expected, "no such folder"))
-    recipe = _parsed(folder / RECIPE, Recipe.from_yaml)
+    recipe = _parsed(folder / RECIPE, read_yaml)
     labels = _parsed(folder / LABELS, _labels)
     preprocessing = _parsed(folder / PREPROCESSING, lambda text: Preprocessing.from_dict(json.loads(text)))
     model = recipe.build(seed=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -66,21 +66,25 @@ class Task:
     name: str
 
 
-def compiled(model: Any, objectives: Mapping[str, Objective], optimizer: Any = None) -> Compiled:
+def compiled(
+    model: Any, objectives: Mapping[str, Objective], optimizer: Any = None, tasks: Sequence[str] | None = None
+) -> Compiled:
     """Compile a model whose outputs are logits.
 
     Args:
         model: one output tensor for one objective, or a dict of them by task.
         objectives: by task; the same tasks as the model's.
         optimizer: a Keras optimizer, or None for a model that is only evaluated.
+        tasks: those that the loss is the sum of; None is all.
 
     Raises:
         SettingError: the tasks differ, or a loss or metric is unknown.
     """
     outputs = _outputs(model, objectives)
-    losses = {task: loss_of(objectives[task]) for task in outputs}
+    trained = _trained(outputs, tasks)
+    losses = {task: loss_of(objectives[task]) for task in trained}
     metrics = {task: metrics_of(objectives[task]) for task in outputs}
-    weights = {task: float(objectives[task].weight) for task in outputs}
+    weights = {task: float(objectives[task].weight) for task in trained}
     several = isinstance(model.output, Mapping)
     only = next(iter(outputs))
     model.compile(
@@ -95,7 +99,7 @@ def compiled(model: Any, objectives: Mapping[str, Objective], optimizer: Any = N
     return Compiled(
         model=model,
         tasks={task: Task(shape[1:], objectives[task].activation, task * several) for task, shape in outputs.items()},
-        directions=_directions(metrics, several=several),
+        directions=_directions(metrics, trained, several=several),
         build=_build_once(model),
         train=train,
         test=test,
@@ -118,7 +122,8 @@ def check_stage(stage: Fit, objectives: Mapping[str, Objective], *, validated: b
     for objective in objectives.values():
         loss_of(objective)
     metrics = {task: metrics_of(objective) for task, objective in objectives.items()}
-    monitors(stage, _directions(metrics, several=len(objectives) > 1), validated=validated)
+    directions = _directions(metrics, _trained(objectives, stage.tasks), several=len(objectives) > 1)
+    monitors(stage, directions, validated=validated)
 
 
 def _build_once(model: Any) -> Step:
@@ -221,10 +226,17 @@ def _outputs(model: Any, objectives: Mapping[str, Objective]) -> dict[str, tuple
     return {task: tuple(model.output.shape) for task in objectives}
 
 
-def _directions(metrics: Mapping[str, list[Any]], *, several: bool) -> dict[str, Any]:
+def _trained(tasks: Iterable[str], wanted: Sequence[str] | None) -> list[str]:
+    """Those of the tasks that are wanted, in the model's order."""
+    known = list(tasks)
+    chosen = known if wanted is None else [check.one_of("tasks", task, known) for task in wanted]
+    return [task for task in known if task in chosen]
+
+
+def _directions(metrics: Mapping[str, list[Any]], trained: Sequence[str], *, several: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"loss": "min"}
-    if several:
-        found |= {f"{task}_loss": "min" for task in metrics}
+    if several and len(trained) > 1:  # the loss of a single one is the whole loss
+        found |= {f"{task}_loss": "min" for task in trained}
     for task, made in metrics.items():
         found |= {f"{task}_{metric.name}" if several else metric.name: direction(metric) for metric in made}
     return found
@@ -241,20 +253,9 @@ def _names(model: Any) -> dict[str, str]:
 
 
 def _torch_steps(model: Any) -> tuple[Step, Step]:
-    model.make_train_function()
-    model.make_test_function()
+    from lensmith.backend import steps
 
-    def train(x: Any, y: Any) -> Values:
-        if not model.training:  # switching visits every layer
-            model.train()
-        return model.train_function([(x, y, None)])  # type: ignore[no-any-return]
-
-    def test(x: Any, y: Any) -> Values:
-        if model.training:
-            model.eval()
-        return model.test_function([(x, y, None)])  # type: ignore[no-any-return]
-
-    return train, test
+    return steps.steps(model)
 
 
 def _tensorflow_steps(model: Any) -> tuple[Step, Step]:

@@ -15,6 +15,7 @@ import numpy as np
 from lensmith import check
 from lensmith.train import history, optimizers
 from lensmith.train.compiled import Compiled, Values, compiled, fitted
+from lensmith.train.frozen import frozen
 from lensmith.train.history import Best, History, Row
 from lensmith.train.interrupt import Interrupted, requests
 from lensmith.train.monitor import Monitor, monitors
@@ -104,30 +105,31 @@ def fit(
     if len(batches) == 0:
         raise check.DataError("the training part has no batches; there is nothing to learn from")
     seed_layers(model, seed)
-    optimizer = optimizers.build(stage, stage.epochs * len(batches))
-    steps = compiled(model, objectives, optimizer)
-    best, stop = monitors(stage, steps.directions, validated=validation is not None)
-    facts = {
-        "stage": stage.to_dict(),
-        "objectives": describe(objectives),
-        "batches": batches.fingerprint,
-        "validation": None if validation is None else validation.fingerprint,
-        "seed": seed,
-    }
-    returns_best = stage.restore_best and validation is not None
-    store = Store(folder, model, facts, keep=stage.keep, remembers_best=returns_best)
-    progress = progress or Silent()
-    with requests() as asked:
-        job = Job(steps, batches, validation, stage, best, stop, store, progress, asked)
-        state = store.begin(resume=resume)
-        try:
-            progress.on_start(stage.epochs, len(batches), state.step)
-            while not state.finished(stage.epochs):
-                state = _epoch(job, state)
-        finally:
-            progress.on_end()
-    restored = store.restore_best(state.best) if returns_best and state.best is not None else None
-    return History(state.rows, state.best, best.name, state.stopped, restored)
+    with frozen(model, stage):
+        optimizer = optimizers.build(stage, stage.epochs * len(batches))
+        steps = compiled(model, objectives, optimizer, stage.tasks)
+        best, stop = monitors(stage, steps.directions, validated=validation is not None)
+        facts = {
+            "stage": stage.to_dict(),
+            "objectives": describe(objectives),
+            "batches": batches.fingerprint,
+            "validation": None if validation is None else validation.fingerprint,
+            "seed": seed,
+        }
+        returns_best = stage.restore_best and validation is not None
+        store = Store(folder, model, facts, keep=stage.keep, remembers_best=returns_best)
+        progress = progress or Silent()
+        with requests() as asked:
+            job = Job(steps, batches, validation, stage, best, stop, store, progress, asked)
+            state = store.begin(resume=resume)
+            try:
+                progress.on_start(stage.epochs, len(batches), state.step)
+                while not state.finished(stage.epochs):
+                    state = _epoch(job, state)
+            finally:
+                progress.on_end()
+        restored = store.restore_best(state.best) if returns_best and state.best is not None else None
+        return History(state.rows, state.best, best.name, state.stopped, restored)
 
 
 def evaluate(model: Any, batches: Batches, objectives: Mapping[str, Objective]) -> dict[str, float]:

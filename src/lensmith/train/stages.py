@@ -83,6 +83,11 @@ class Fit:
             one's. Without validation it always ends with the last one's.
         checkpoint_every: write a checkpoint every so many steps, besides the one after each epoch.
         keep: how many of the newest checkpoints to keep, besides the best.
+        freeze: which layers this stage leaves as they are, by the names of parts and layers or patterns of
+            such names, as in ``("stem", "*-norm1")``; see :mod:`lensmith.trainable`. Their batch
+            normalisation stays in inference mode. After the stage they are as trainable as before.
+        tasks: train only these of the model's tasks: the loss is the sum of theirs, and the heads of all
+            others are frozen. Metrics are reported of all. None trains every task.
 
     Example:
         >>> from dataclasses import replace
@@ -100,6 +105,8 @@ class Fit:
     restore_best: bool = True
     checkpoint_every: int | None = None
     keep: int = 2
+    freeze: tuple[str, ...] = ()
+    tasks: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         check.positive("epochs", self.epochs)
@@ -111,6 +118,10 @@ class Fit:
         if not isinstance(self.schedule, Constant | Cosine):
             expected = "Constant() or Cosine()"
             raise check.SettingError(check.sentence("schedule", expected, repr(self.schedule)))
+        object.__setattr__(self, "freeze", _check_names("freeze", self.freeze))
+        if self.tasks is not None:
+            object.__setattr__(self, "tasks", _check_names("tasks", self.tasks))
+            check.positive("tasks: their number", len(self.tasks))
 
     def to_dict(self) -> dict[str, Any]:
         """The stage as plain values, ready for JSON or YAML."""
@@ -120,7 +131,17 @@ class Fit:
         kind = next(name for name, record in SCHEDULES.items() if isinstance(self.schedule, record))
         values["schedule"] = {"name": kind} | _plain(self.schedule)
         values["stop"] = None if self.stop is None else _plain(self.stop)
+        # None where nothing is frozen, so that runs begun before a stage could freeze can be resumed.
+        values["freeze"] = list(self.freeze) or None
+        values["tasks"] = None if self.tasks is None else list(self.tasks)
         return values
+
+
+def _check_names(place: str, names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
+        remedy = f"Put it into a tuple: ({names!r},)" if isinstance(names, str) else ""
+        raise check.SettingError(check.sentence(place, "a tuple of names", repr(names), remedy))
+    return tuple(dict.fromkeys(names))
 
 
 def _plain(record: Schedule | Patience) -> dict[str, Any]:

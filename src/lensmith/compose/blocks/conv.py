@@ -17,8 +17,8 @@ from lensmith.compose.layers import (
     check_padding,
 )
 
-Order = Literal["none", "before", "after"]
-ORDERS: tuple[Order, ...] = ("none", "before", "after")
+Order = Literal["none", "before", "after", "local"]
+ORDERS: tuple[Order, ...] = ("none", "before", "after", "local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class Conv:
     Args:
         kernel: side of the window in pixels, or its height and width.
         padding: ``same`` keeps the size (at stride 1), ``valid`` uses no padding.
-        norm: batch normalisation ``before`` or ``after`` the activation, or ``none``.
+        norm: batch normalisation ``before`` or ``after`` the activation, ``local`` response normalisation after it
+            (:mod:`lensmith.compose.local_response`), or ``none``.
         activation: a Keras activation name.
         bias: None leaves the bias out exactly where a batch normalisation comes before the activation.
         groups: channels are dealt into so many groups that do not see each other.
@@ -68,6 +69,8 @@ class Conv:
         if self.norm == "before":
             x = make.norm(x, f"{name}-norm")
         x = make.activation(x, f"{name}-activation", self.activation)
+        if self.norm == "local":
+            return make.local_norm(x, f"{name}-norm")
         return make.norm(x, f"{name}-norm") if self.norm == "after" else x
 
 

@@ -11,8 +11,10 @@ from lensmith.compose.layers import Maker, Tensor, check_flag
 
 Version = Literal["1", "1.5", "2"]
 Shortcut = Literal["projection", "padding", "subsample", "none"]
+Norm = Literal["before", "after", "none"]
 VERSIONS: tuple[Version, ...] = ("1", "1.5", "2")
 SHORTCUTS: tuple[Shortcut, ...] = ("projection", "padding", "subsample", "none")
+NORMS: tuple[Norm, ...] = ("before", "after", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,9 @@ class Basic:
             channels after taking every stride-th pixel (option A: no parameters; the CIFAR networks),
             ``subsample`` (every stride-th pixel where only the size changes, else a projection) or ``none``: the block
             that changes the shape is then no residual block.
-        norm: batch normalisation ``before`` or ``after`` the activation (version 1).
-        bias: biases in the convolutions; the paper has none, since a batch normalisation follows.
+        norm: batch normalisation ``before`` or ``after`` the activation (version 1), or ``none``.
+        bias: biases in the convolutions; the paper has none, since a batch normalisation follows. Where none does,
+            they are always there.
         squeeze: squeeze and excitation (Hu et al. 2018) after the last convolution, with so many times fewer
             channels inside; None for none.
         dropout: share dropped between the two convolutions (Zagoruyko & Komodakis 2016, Section 2.4), 0..1.
@@ -39,7 +42,7 @@ class Basic:
 
     version: Version = "1"
     shortcut: Shortcut = "projection"
-    norm: Literal["before", "after"] = "before"
+    norm: Norm = "before"
     bias: bool = False
     squeeze: int | None = None
     dropout: float = 0.0
@@ -78,7 +81,7 @@ class Bottleneck:
     version: Version = "1"
     expansion: int = 4
     shortcut: Shortcut = "projection"
-    norm: Literal["before", "after"] = "before"
+    norm: Norm = "before"
     bias: bool = False
     squeeze: int | None = None
     cardinality: int = 1
@@ -112,11 +115,11 @@ def _check(place: str, block: Basic | Bottleneck) -> None:
         object.__setattr__(block, "version", version)
     check.one_of(f"{place}.version", version, VERSIONS)
     check.one_of(f"{place}.shortcut", block.shortcut, SHORTCUTS)
-    check.one_of(f"{place}.norm", block.norm, ("before", "after"))
+    check.one_of(f"{place}.norm", block.norm, NORMS)
     check_flag(f"{place}.bias", block.bias)
     if block.squeeze is not None:
         check.positive(f"{place}.squeeze", block.squeeze)
-    if version == "2" and block.norm == "after":
+    if version == "2" and block.norm != "before":
         raise check.SettingError(
             f"{place}.norm: version 2 normalises before each activation; leave norm out or take version 1"
         )
@@ -150,9 +153,9 @@ class _Residual:
         """Conv-BN-ReLU …, Conv-BN, add, ReLU."""
         make, name, shortcut = self.make, self.name, self._shortcut(x)
         for i, conv in enumerate(self.convs, start=1):
-            x = self._conv(x, i, conv, bias=self.block.bias or make.conventions.bias)
+            x = self._conv(x, i, conv, bias=self._biased)
             last = i == len(self.convs)
-            if self.block.norm == "before" or last:
+            if self.block.norm == "before" or (last and self._normalised):
                 x = make.norm(x, f"{name}-norm{i}")
             if not last:
                 x = make.activation(x, f"{name}-relu{i}", "relu")
@@ -168,8 +171,16 @@ class _Residual:
                 shortcut = self._shortcut(x if self._projects(raw) else raw)
             # Only the last convolution has no batch normalisation behind it, so only there a bias means anything.
             last = i == len(self.convs)
-            x = self._conv(x, i, conv, bias=last and (self.block.bias or make.conventions.bias))
+            x = self._conv(x, i, conv, bias=last and self._biased)
         return self._joined(shortcut, x)
+
+    @property
+    def _normalised(self) -> bool:
+        return self.block.norm != "none"
+
+    @property
+    def _biased(self) -> bool:
+        return self.block.bias or self.make.conventions.bias or not self._normalised
 
     def _conv(self, x: Tensor, i: int, conv: _Conv, *, bias: bool) -> Tensor:
         x = self.make.dropout(x, f"{self.name}-dropout{i}", conv.dropout)
@@ -204,9 +215,10 @@ class _Residual:
             return None
         if not self._projects(x):
             return self._padded(x)
-        bias = self.block.bias or self.make.conventions.bias
-        x = self.make.conv(x, f"{self.name}-shortcut-conv", self.convs[-1].filters, 1, stride=self.stride, bias=bias)
-        return x if self.block.version == "2" else self.make.norm(x, f"{self.name}-shortcut-norm")
+        name, filters = f"{self.name}-shortcut-conv", self.convs[-1].filters
+        x = self.make.conv(x, name, filters, 1, stride=self.stride, bias=self._biased)
+        bare = self.block.version == "2" or not self._normalised
+        return x if bare else self.make.norm(x, f"{self.name}-shortcut-norm")
 
     def _padded(self, x: Tensor) -> Tensor:
         """Option A: every stride-th pixel, and the missing channels as zeros, half of them before and half after."""

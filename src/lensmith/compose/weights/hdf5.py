@@ -18,11 +18,12 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
+import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from lensmith import check
@@ -88,27 +89,40 @@ def _configs(config: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield from _configs(value)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Members:
+    """What an HDF5 file holds, by path; the root group's path is empty."""
+
+    arrays: Mapping[str, h5py.Dataset]
+    groups: Mapping[str, h5py.Group]
+
+
 def _arrays(file: h5py.File, configs: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    found = _datasets(file)
-    for prefix in ("model_weights/", ""):
-        group = file.get(prefix) if prefix else file
-        if isinstance(group, h5py.Group) and _strings(group, "layer_names"):
-            return {name: _array(found[path]) for name, path in _legacy(group, prefix, found)}
-    if any(re.search(r"(^|/)vars/\d+$", path) for path in found):
-        return {name: _array(found[path]) for name, path in _keras3(file, found, configs)}
-    return {path: _array(dataset) for path, dataset in found.items()}
+    members = _members(file)
+    names: Iterable[tuple[str, str]] = ((path, path) for path in members.arrays)
+    legacy = [
+        at for at in ("model_weights", "") if at in members.groups and _strings(members.groups[at], "layer_names")
+    ]
+    if legacy:
+        names = _legacy(members, legacy[0])
+    elif any(re.search(r"(^|/)vars/\d+$", path) for path in members.arrays):
+        names = _keras3(members, configs)
+    return {name: _array(members.arrays[path]) for name, path in names}
 
 
-def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Every array of the file by its path. ``visititems`` goes into no soft or external link."""
-    found: dict[str, h5py.Dataset] = {}
+def _members(file: h5py.File) -> _Members:
+    """Everything in the file itself: ``visititems`` goes into no soft or external link."""
+    arrays: dict[str, h5py.Dataset] = {}
+    groups: dict[str, h5py.Group] = {"": file}
 
     def visit(path: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            found[path] = _checked(path, item)
+            arrays[path] = _checked(path, item)
+        elif isinstance(item, h5py.Group):
+            groups[path] = item
 
     file.visititems(visit)
-    return found
+    return _Members(arrays, groups)
 
 
 def _checked(path: str, dataset: h5py.Dataset) -> h5py.Dataset:
@@ -137,22 +151,23 @@ def _strings(group: h5py.Group, name: str) -> list[str]:
 
 def _pieces(group: h5py.Group, name: str) -> list[str]:
     found = [key for key in group.attrs if re.fullmatch(rf"{name}\d+", key)]
-    return sorted(found, key=_natural)
+    return sorted(found, key=natural)
 
 
-def _legacy(group: h5py.Group, prefix: str, found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _legacy(members: _Members, root: str) -> Iterator[tuple[str, str]]:
     """(our name, path) of each weight, in the file's order of layers and weights."""
-    for layer in _strings(group, "layer_names"):
-        member = group.get(layer, getclass=True, getlink=True)
-        if member is not h5py.HardLink:
-            continue  # a layer without a group, or one that lies elsewhere
-        weights = _strings(group[layer], "weight_names")
+    for layer in _strings(members.groups[root], "layer_names"):
+        at = f"{root}/{layer}".lstrip("/")
+        if at not in members.groups:
+            raise check.DataError(check.sentence(at, "a layer", "none", "The file lists it, but lacks it"))
+        weights = _strings(members.groups[at], "weight_names")
         parents = {weight.rpartition("/")[0] for weight in weights}
+        nested = len(parents) > 1 or any(parent.startswith(f"{layer}/") for parent in parents)
         for weight in weights:
-            path = f"{prefix}{layer}/{weight}"
-            if path not in found:
+            path = f"{at}/{weight}"
+            if path not in members.arrays:
                 raise check.DataError(check.sentence(path, "an array", "none", "The file lists it, but lacks it"))
-            yield _legacy_name(layer, weight, nested=len(parents) > 1), path
+            yield _legacy_name(layer, weight, nested=nested), path
 
 
 def _legacy_name(layer: str, weight: str, *, nested: bool) -> str:
@@ -163,34 +178,30 @@ def _legacy_name(layer: str, weight: str, *, nested: bool) -> str:
     return "/".join(part for part in (layer, inner, name) if part)
 
 
-def _keras3(
-    file: h5py.File, found: Mapping[str, Any], configs: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[str, str]]:
+def _keras3(members: _Members, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """(our name, path) of each weight, layers of one class in their order."""
-    groups: dict[str, list[str]] = {}
-    for path in sorted(found, key=_natural):
-        group, _, number = path.rpartition("/vars/")
+    layers: dict[str, list[str]] = {}
+    for path in sorted(members.arrays, key=natural):
+        at, _, number = path.rpartition("/vars/")
         # Beside the layers there may be an optimizer, and inside them random generators.
-        if group and number.isdigit() and not re.search(r"(^|/)(optimizer|seed_generator)(_\d+)?(/|$)", group):
-            groups.setdefault(group, []).append(path)
-    for group, paths in groups.items():
-        layer = _keras3_layer(file, group)
-        kind = re.sub(r"_\d+$", "", group.rpartition("/")[2])
+        if at and number.isdigit() and not re.search(r"(^|/)(optimizer|seed_generator)(_\d+)?(/|$)", at):
+            layers.setdefault(at, []).append(path)
+    for at, paths in layers.items():
+        layer = _keras3_layer(members, at)
+        kind = re.sub(r"_\d+$", "", at.rpartition("/")[2])
         names = _vars(kind, len(paths), configs.get(layer.rpartition("/")[2], {}))
         yield from ((f"{layer}/{name}", path) for name, path in zip(names, paths, strict=True))
 
 
-def _keras3_layer(file: h5py.File, group: str) -> str:
-    """The layer's own name, behind those of the models it is nested in; Keras before 3.4 did not write them."""
-    parts = group.split("/")
+def _keras3_layer(members: _Members, at: str) -> str:
+    """The layer's own name, behind those of the models it is nested in; early files of Keras 3 lack them."""
+    parts = at.split("/")
     names = []
     for i, part in enumerate(parts):
-        if part in ("layers", "_layer_checkpoint_dependencies"):
-            continue
-        at = "/".join([*parts[: i + 1], "vars"])
-        hard = file.get(at, getclass=True, getlink=True) is h5py.HardLink
-        own = file[at].attrs.get("name", part) if hard else part
-        names.append(own.decode() if isinstance(own, bytes) else str(own))
+        if part not in ("layers", "_layer_checkpoint_dependencies"):
+            group = members.groups.get("/".join([*parts[: i + 1], "vars"]))
+            own = part if group is None else group.attrs.get("name", part)
+            names.append(own.decode() if isinstance(own, bytes) else str(own))
     return "/".join(names)
 
 
@@ -205,6 +216,6 @@ def _vars(kind: str, count: int, config: Mapping[str, Any]) -> Sequence[str]:
     return names[:count] if count <= len(names) else [str(i) for i in range(count)]
 
 
-def _natural(text: str) -> list[tuple[bool, int, str]]:
+def natural(text: str) -> list[tuple[bool, int, str]]:
     """A key that sorts ``conv2d_9`` before ``conv2d_10``."""
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", text)]

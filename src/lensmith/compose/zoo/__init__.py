@@ -14,12 +14,26 @@ from types import MappingProxyType
 
 from lensmith import check
 from lensmith.compose.recipe import Recipe
+from lensmith.compose.zoo.alexnet import ALEXNET
 from lensmith.compose.zoo.cifar_resnet import CIFAR_RESNET, cifar_resnet
 from lensmith.compose.zoo.dense import DENSE
+from lensmith.compose.zoo.densenet import DENSENET
+from lensmith.compose.zoo.efficientnet import EFFICIENTNET
 from lensmith.compose.zoo.family import Family
+from lensmith.compose.zoo.inception import INCEPTION
+from lensmith.compose.zoo.inception_resnet import INCEPTION_RESNET
+from lensmith.compose.zoo.inception_v3 import INCEPTION_V3
+from lensmith.compose.zoo.mobilenet import MOBILENET
+from lensmith.compose.zoo.nasnet import NASNET, nasnet
 from lensmith.compose.zoo.plain import PLAIN
 from lensmith.compose.zoo.resnet import RESNET, resnet
+from lensmith.compose.zoo.resnext import RESNEXT
+from lensmith.compose.zoo.se import SE
+from lensmith.compose.zoo.shufflenet import SHUFFLENET
+from lensmith.compose.zoo.squeezenet import SQUEEZENET
 from lensmith.compose.zoo.vgg import VGG, vgg
+from lensmith.compose.zoo.wide_resnet import WIDE_RESNET
+from lensmith.compose.zoo.xception import XCEPTION
 
 FAMILIES: tuple[Family, ...] = (
     DENSE,
@@ -27,6 +41,20 @@ FAMILIES: tuple[Family, ...] = (
     VGG,
     RESNET,
     CIFAR_RESNET,
+    WIDE_RESNET,
+    RESNEXT,
+    SE,
+    DENSENET,
+    ALEXNET,
+    MOBILENET,
+    INCEPTION,
+    INCEPTION_V3,
+    INCEPTION_RESNET,
+    XCEPTION,
+    NASNET,
+    SQUEEZENET,
+    SHUFFLENET,
+    EFFICIENTNET,
 )
 TABLE: Mapping[str, Recipe] = MappingProxyType(
     {name: recipe for each in FAMILIES for name, recipe in each.recipes.items()}
@@ -46,7 +74,7 @@ def get(name: str) -> Recipe:
     Raises:
         SettingError: there is none; the nearest name is suggested.
     """
-    if name not in TABLE:
+    if name not in names():
         remedy = check.nearest(name, TABLE) or "See them all: lensmith zoo"
         raise check.SettingError(f"there is no {name!r} in the zoo. {remedy}")
     return TABLE[name]
