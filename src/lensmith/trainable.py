@@ -122,7 +122,9 @@ def _matches_nothing(setting: str, model: Any, pattern: str, paths: list[str]) -
     else:
         known = dict.fromkeys(form for path in paths for name in path.split("/") for form in parts_of(name))
         remedy = check.nearest(re.sub(r"[*?\[\]]|-$", "", pattern).strip("-"), known)
-    return check.SettingError(check.sentence(setting, "a name or pattern of layers with weights", repr(pattern), remedy))
+    return check.SettingError(
+        check.sentence(setting, "a name or pattern of layers with weights", repr(pattern), remedy)
+    )
 
 
 def parts_of(name: str) -> list[str]:

@@ -15,15 +15,21 @@ import pytest
 
 from lensmith import check
 from lensmith.compose import Dense, Group, Groups, Recipe, Steps, zoo
+from lensmith.compose.cells import CellGroup
 
 # Odd and not square on purpose; a row takes the first that its strides and pools leave something of.
-SIZES = ((33, 47), (47, 65), (81, 95))
+SIZES = ((33, 47), (47, 65), (81, 95), (143, 157))
 
 
 def _narrow(recipe: Recipe, share: int) -> Recipe:
     """The same structure: a fraction of the filters, little hidden layers, two blocks where a group repeats one."""
-    tasks = {name: replace(task, hidden=tuple(8 for _ in task.hidden)) for name, task in recipe.tasks.items()}
-    return replace(recipe, stem=_narrowed(recipe.stem, share), learner=_narrowed(recipe.learner, share), tasks=tasks)
+    tasks = {name: _narrow_head(task) for name, task in recipe.tasks.items()}
+    stem, learner = _narrowed(recipe.stem, share), _narrowed(recipe.learner, share)
+    return replace(recipe, stem=stem, learner=learner, tasks=tasks, auxiliaries=())
+
+
+def _narrow_head(task: Any) -> Any:
+    return replace(task, hidden=tuple(8 for _ in task.hidden)) if hasattr(task, "hidden") else task
 
 
 def _narrowed(part: Any, share: int) -> Any:
@@ -41,6 +47,8 @@ def _narrowed(part: Any, share: int) -> Any:
     if isinstance(part, Group) and not isinstance(part.block, tuple):
         changes["blocks"] = None if part.filters else min(part.blocks or 1, 2)
         changes["filters"] = part.each_filters[:2] if part.filters else None
+    if isinstance(part, CellGroup):
+        changes["cells"] = min(part.cells, 2)
     if changes.get("filters"):
         wide = changes["filters"]
         changes["filters"] = tuple(f // share for f in wide) if isinstance(wide, tuple) else max(wide // share, 1)

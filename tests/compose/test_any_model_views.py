@@ -108,7 +108,9 @@ def test_training_the_logits_trains_the_model(batch):
 def test_a_convolution_may_end_a_model_too(batch):
     start = keras.Input((4, 5, 2))
     model = keras.Model(start, layers.Conv2D(3, 1, activation="softmax", name="pixels")(start))
-    np.testing.assert_allclose(softmax(array(logits(model)(batch((4, 5, 2))))), array(model(batch((4, 5, 2)))), atol=1e-6)
+    np.testing.assert_allclose(
+        softmax(array(logits(model)(batch((4, 5, 2))))), array(model(batch((4, 5, 2)))), atol=1e-6
+    )
     # What the last convolution sees, averaged over its pixels, is the vector.
     np.testing.assert_allclose(array(embedding(model)(batch((4, 5, 2)))), batch((4, 5, 2)).mean((1, 2)), atol=1e-6)
 
@@ -162,12 +164,9 @@ def test_encoding_of_a_recipe():
 def test_probabilities_of_a_recipe(batch):
     model, x = SMALL.build(seed=0), batch(SMALL.input)
     expected = model(x)
-    for given in (
-        probabilities(model)(x),
-        probabilities(logits(model), {"species": "softmax", "marks": "sigmoid"})(x),
-    ):
-        assert list(given) == list(SMALL.tasks)
-        for task, value in given.items():
+    for view in (probabilities(model), probabilities(logits(model), {"species": "softmax", "marks": "sigmoid"})):
+        assert list(view.output) == list(SMALL.tasks)
+        for task, value in view(x).items():
             np.testing.assert_allclose(array(value), array(expected[task]), atol=1e-6)
     assert "task-species-probabilities" in [layer.name for layer in probabilities(logits(model), "softmax").layers]
 

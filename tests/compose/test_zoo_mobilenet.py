@@ -31,7 +31,6 @@ SAME = [
     ("mobilenet-v2-0.35", "MobileNetV2", 0.35, (67, 45)),
     ("mobilenet-v3-small-0.75", "MobileNetV3Small", 0.75, (64, 48)),
     ("mobilenet-v3-small-0.75", "MobileNetV3Small", 0.75, (67, 45)),
-    ("mobilenet-v3-large-0.75", "MobileNetV3Large", 0.75, (67, 45)),
 ]
 FURTHER = [
     ("mobilenet-v1", "MobileNet", 1.0, (67, 64)),
@@ -42,6 +41,7 @@ FURTHER = [
     ("mobilenet-v3-small", "MobileNetV3Small", 1.0, (67, 64)),
     ("mobilenet-v3-large", "MobileNetV3Large", 1.0, (67, 64)),
     ("mobilenet-v3-large-0.75", "MobileNetV3Large", 0.75, (64, 48)),
+    ("mobilenet-v3-large-0.75", "MobileNetV3Large", 0.75, (67, 45)),
 ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from train_digits import CLASSES, Arrays, Killer, dense, digits, forgetful, train_forgetful
 
-from lensmith import check
+from lensmith import check, compose
 from lensmith.backend import keras
 from lensmith.runs.spec import FitSpec, parse_spec
 from lensmith.train import Constant, Fit, Objective, checkpoint, evaluate, fit
@@ -277,3 +277,26 @@ def test_the_spec_says_what_is_frozen() -> None:
 def test_a_wrong_spec_is_refused_with_the_line(old: str, new: str) -> None:
     with pytest.raises(check.SettingError, match=r"spec, line 2: train\[0\]\.(tasks|freeze)"):
         parse_spec(SPEC.replace(old, new))
+
+
+# --- a network of compose ------------------------------------------------------------------------------------------
+
+
+def pictured(first: int, last: int) -> Arrays:
+    one = digits(first, last)
+    return Arrays(one.x.reshape(-1, 8, 8, 1), one.y, seed=one.seed)
+
+
+def test_a_frozen_stem_of_a_recipe_keeps_every_bit(tmp_path: Path) -> None:
+    learner = compose.Groups(*(compose.Group(compose.Basic(), filters=4) for _ in range(2)))
+    stem = compose.ConvStem(4, kernel=3, stride=1)
+    recipe = compose.Recipe((8, 8, 1), stem, learner, {"digit": compose.Classify(10)})
+    model = recipe.build(seed=0)
+    before = snapshot(model)
+    still = ("stem", "learner-group1")
+    stage = Fit(epochs=2, freeze=still, optimizer={"name": "adamw", "weight_decay": 0.1})
+    view = compose.logits(model)
+    fit(view, pictured(0, 150), stage=stage, objectives={"digit": CLASSES}, validation=pictured(150, 200))
+    moved = changed(model, before)
+    assert moved == {name for name in before if not name.startswith(still)}
+    assert len(view.optimizer.variables) == 1 + 2 * sum(name.split("/")[1][:6] != "moving" for name in moved)

@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lensmith.backend import keras, native
+from lensmith.backend import load, native
+
+keras = load()
 
 Tensor = Any  # a torch.Tensor
 Forward = Callable[[Tensor, bool], Any]  # the input and whether it trains; the outputs in the model's structure

@@ -21,7 +21,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from lensmith.backend import keras
+from lensmith.backend import load
+
+keras = load()
 
 Tensor = Any  # a torch.Tensor
 InPlace = Callable[[Tensor], Tensor]

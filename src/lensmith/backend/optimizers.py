@@ -12,22 +12,22 @@ from typing import Any
 
 from lensmith.backend import load
 
+keras = load()
+
 
 def fastest(plain: Any) -> Any:
     """The class to use for one of ``keras.optimizers``: on torch a subclass of it, elsewhere itself."""
-    return _native(plain) if load().config.backend() == "torch" else plain
+    return _native(plain) if keras.config.backend() == "torch" else plain
 
 
 @cache
 def _native(plain: Any) -> Any:
     import torch
 
-    adam = load().optimizers.Adam
+    adam = keras.optimizers.Adam
 
     class Native(type(plain())):  # type: ignore[misc]  # Keras makes a subclass of its own for torch
-        @property
-        def __class__(self) -> Any:  # so that it is saved as Keras' own
-            return plain
+        __class__ = property(lambda self: plain)  # so that it is saved as Keras' own
 
         def add_variable_from_reference(self, reference_variable: Any, *args: Any, **kwargs: Any) -> Any:
             slot = super().add_variable_from_reference(reference_variable, *args, **kwargs)
@@ -65,9 +65,10 @@ def _fused_adam(optimizer: Any, grads: Any, variables: Any, rate: Any) -> bool:
             for other in others
         ):
             return False
-    step = optimizer.iterations.value.to(torch.float64) + 1
-    corrected = torch.sqrt(1 - optimizer.beta_2**step) / (1 - optimizer.beta_1**step)
-    rate = (torch.as_tensor(rate.value if hasattr(rate, "value") else rate) * corrected).to(torch.float32)
+    step = keras.ops.cast(optimizer.iterations + 1, "float32")
+    # In float32 as Keras does it: 1 - 0.999 has four decimals there, and all of them are seen in the first steps.
+    first, second = (torch.tensor(beta, device=step.device) ** step for beta in (optimizer.beta_1, optimizer.beta_2))
+    corrected = keras.ops.cast(rate, "float32") * torch.sqrt(1 - second) / (1 - first)
     # The corrections are in the rate, as the paper's remark puts them; at this step torch's own are 1.
     never = torch.full((), 1e9, device=values[0].device)
     with torch.no_grad():
@@ -77,7 +78,7 @@ def _fused_adam(optimizer: Any, grads: Any, variables: Any, rate: Any) -> bool:
             *slots,
             largest,
             [never] * len(values),
-            lr=rate,
+            lr=corrected,
             beta1=optimizer.beta_1,
             beta2=optimizer.beta_2,
             weight_decay=0.0,

@@ -8,7 +8,9 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from lensmith.backend import graph, keras
+from lensmith.backend import graph, load
+
+keras = load()
 
 Step = Callable[[Any, Any], Mapping[str, Any]]
 

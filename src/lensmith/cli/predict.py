@@ -15,15 +15,16 @@ NAME = "predict"
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="A run, a saved model or a shipped artifact.")],
+    model: Annotated[Path, typer.Argument(help="A run, a saved model, a shipped artifact or a zoo name.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
+    weights: Annotated[str | None, typer.Option(help="For a zoo name: imagenet, or a file.")] = None,
     as_json: show.Json = False,
 ) -> None:
     """The most probable classes of each IMAGE, or its numbers, by MODEL."""
     from lensmith import runs, ship
 
-    opened = runs.open_model(model)
+    opened = runs.open_model(model, weights)
     console = show.console(as_json)
     predictions, refused = [], 0
     for image in images:

@@ -29,6 +29,14 @@ def command(
     epochs: Annotated[int | None, typer.Option(min=1, help="How often to go through the images.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Images a step.")] = None,
     rate: Annotated[float | None, typer.Option(help="Learning rate at the start.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--from", metavar="WEIGHTS|RUN", help="Begin from imagenet, a weights file, or another run."),
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PART", help="Keep the weights of a part, such as stem; may be repeated."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of initial weights, dropout and order.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Audit, split and build, but do not train.")] = False,
     as_json: show.Json = False,
@@ -36,7 +44,15 @@ def command(
     """Train on DATA, or as SPEC says; evaluate, ship and report."""
     from lensmith import runs
 
-    changes = {"model": model, "image": image, "epochs": epochs, "batch": batch, "rate": rate, "seed": seed}
+    changes: dict[str, Any] = {
+        "model": model,
+        "image": image,
+        "epochs": epochs,
+        "batch": batch,
+        "rate": rate,
+        "seed": seed,
+    }
+    changes |= {"weights": weights, "freeze": freeze}
     console = show.console(as_json)
     if resume is not None:
         given = [name for name, value in {"DATA": source, "run": run, **changes}.items() if value is not None]
@@ -84,8 +100,9 @@ def with_options(spec: Spec, changes: dict[str, Any]) -> Spec:
     if "image" in given:
         given["image"] = image_size(given["image"])
     section = _changed(section, {name: given[name] for name in ("image", "batch") if name in given})
-    stage = _changed(stage, {name: given[name] for name in ("epochs", "rate") if name in given})
-    model = _changed(spec.model, {"learner": given["model"]} if "model" in given else {})
+    stage = _changed(stage, {name: given[name] for name in ("epochs", "rate", "freeze") if name in given})
+    named = {"model": "learner", "weights": "weights"}
+    model = _changed(spec.model, {field: given[name] for name, field in named.items() if name in given})
     top = {"seed": given["seed"]} if "seed" in given else {}
     return _changed(spec, {"data": section, "train": (stage,), "model": model, **top})
 

@@ -9,8 +9,9 @@
 ['quality', 'species']
 """
 
-from lensmith.compose import zoo
+from lensmith.compose import weights, zoo
 from lensmith.compose.amalgam import amalgamate
+from lensmith.compose.auxiliary import Auxiliary, without_auxiliaries
 from lensmith.compose.blocks import (
     Basic,
     Bottleneck,
@@ -21,24 +22,36 @@ from lensmith.compose.blocks import (
     InvertedResidual,
     Pool,
     Separable,
+    SeparableConv,
+    SeparableResidual,
     Shuffle,
     Squeeze,
     Step,
     Transition,
 )
+from lensmith.compose.cells import CellGroup, Cells
 from lensmith.compose.chain import Chain, Crop, read_yaml
+from lensmith.compose.cost import cost, flops
+from lensmith.compose.cutting import with_head, without_last
+from lensmith.compose.freezing import Frozen, freeze, frozen, unfreeze
 from lensmith.compose.layers import Conventions
+from lensmith.compose.learners import Autoencoder, UNet
 from lensmith.compose.outline import Part, outline
 from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Steps
 from lensmith.compose.recipe import Recipe
-from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Regress
-from lensmith.compose.views import embedding, logits, tap_names
+from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Reconstruct, Regress, Segment
+from lensmith.compose.twin import Twin, contrastive_loss
+from lensmith.compose.views import embedding, encoding, logits, probabilities, tap_names
 
 __all__ = [
+    "Autoencoder",
+    "Auxiliary",
     "Basic",
     "Binary",
     "Bottleneck",
     "Branches",
+    "CellGroup",
+    "Cells",
     "Chain",
     "Classify",
     "Conv",
@@ -49,6 +62,7 @@ __all__ = [
     "DenseLayer",
     "Fire",
     "Flatten",
+    "Frozen",
     "Group",
     "Groups",
     "InvertedResidual",
@@ -57,18 +71,36 @@ __all__ = [
     "Part",
     "Pool",
     "Recipe",
+    "Reconstruct",
     "Regress",
+    "Segment",
     "Separable",
+    "SeparableConv",
+    "SeparableResidual",
     "Shuffle",
     "Squeeze",
     "Step",
     "Steps",
     "Transition",
+    "Twin",
+    "UNet",
     "amalgamate",
+    "contrastive_loss",
+    "cost",
     "embedding",
+    "encoding",
+    "flops",
+    "freeze",
+    "frozen",
     "logits",
     "outline",
+    "probabilities",
     "read_yaml",
     "tap_names",
+    "unfreeze",
+    "weights",
+    "with_head",
+    "without_auxiliaries",
+    "without_last",
     "zoo",
 ]

@@ -21,6 +21,7 @@ from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Regre
 
 _NAME = re.compile(r"([A-Za-z0-9_]+)_aux\d+")
 _DENSE = (Classify, Binary, MultiLabel, Regress, Localise)  # heads that end in a fully connected layer
+_POOL = Pool(5, 3, "average")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Auxiliary:
     task: str
     tap: str
     weight: float = 0.3
-    pool: Pool | int | None = Pool(5, 3, "average")
+    pool: Pool | int | None = _POOL
     filters: int | None = 128
     hidden: tuple[int, ...] = (1024,)
     dropout: float = 0.7

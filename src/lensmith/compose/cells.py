@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from lensmith import check
-from lensmith.backend import keras
 from lensmith.compose.blocks.block import Pool
 from lensmith.compose.blocks.xception import separable
 from lensmith.compose.layers import Maker, Tensor, check_flag, check_image
@@ -172,8 +171,8 @@ def _fitted(before: Tensor, x: Tensor, make: Maker, filters: int, name: str) -> 
 
 def _halved(x: Tensor, make: Maker, filters: int, name: str) -> Tensor:
     """Half the size without a loss: every other pixel, beside every other pixel one to the right and one below."""
-    moved = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}-pad")(x)
-    moved = keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}-crop")(moved)
+    moved = make.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}-pad")(x)
+    moved = make.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}-crop")(moved)
     halves = []
     for i, (pixels, width) in enumerate(((x, filters // 2), (moved, filters - filters // 2)), start=1):
         pixels = Pool(1, stride=2, kind="average").build(pixels, make, f"{name}-pool{i}")

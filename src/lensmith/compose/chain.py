@@ -13,6 +13,7 @@ from typing import Any
 from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose import written
+from lensmith.compose.auxiliary import Auxiliary
 from lensmith.compose.cropping import crop_and_resize, widened
 from lensmith.compose.layers import Maker, check_flag
 from lensmith.compose.recipe import Recipe
@@ -96,11 +97,16 @@ class Chain:
         """The tasks of both models."""
         return MappingProxyType({**self.find.tasks, **self.then.tasks})
 
-    def build(self, seed: int | None = None) -> Any:
+    @property
+    def auxiliaries(self) -> tuple[Auxiliary, ...]:
+        """None: a chain has only heads that stay."""
+        return ()
+
+    def build(self, seed: int | None = None, *, auxiliaries: bool = False) -> Any:
         """An ordinary ``keras.Model``; its output is a dictionary by task. Arguments as for :meth:`Recipe.build`."""
         return _joined(self, self.find.build(seed), seed)
 
-    def count(self) -> tuple[int, int]:
+    def count(self, *, auxiliaries: bool = False) -> tuple[int, int]:
         """All parameters and the trainable ones."""
         counts = self.find.count(), self.then.count()
         return counts[0][0] + counts[1][0], counts[0][1] + counts[1][1]
@@ -141,8 +147,9 @@ def _joined(chain: Chain, model: Any, seed: int | None) -> Any:
     outputs = dict(model.output) if isinstance(model.output, dict) else {next(iter(chain.find.tasks)): model.output}
     box = outputs[chain.crop.task]
     box = box if chain.crop.learn else keras.ops.stop_gradient(box)
-    box = widened(box, chain.crop.margin, chain.find.input[:2], square=chain.crop.square)
-    crop = crop_and_resize(model.input, box, chain.then.input[:2])
+    (height, width, _), (high, wide, _) = chain.find.input, chain.then.input
+    box = widened(box, chain.crop.margin, (height, width), square=chain.crop.square)
+    crop = crop_and_resize(model.input, box, (high, wide))
     # The second model draws weights of its own, though its layers may be called as the first's are.
     make = Maker(None if seed is None else seed + 1, conventions=chain.then.conventions)
     features = _backbone(chain.then, make)(crop)

@@ -21,8 +21,8 @@ from lensmith.compose.recipe import Recipe, _assemble
 from lensmith.compose.sketch import Shape, Sketch, Sketches
 
 # Layers whose kernels meet each place of the output once, and those whose kernels meet each place of the input.
-_AT_OUTPUT = ("Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
-_AT_OUTPUT += ("Dense",)
+_AT_OUTPUT: tuple[str, ...] = ("Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D")
+_AT_OUTPUT += ("SeparableConv1D", "SeparableConv2D", "Dense")
 _AT_INPUT = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 
 
@@ -100,7 +100,9 @@ def sketch(recipe: Recipe) -> Any:
     Raises:
         SettingError: the parts do not fit each other or the input.
     """
-    return _assemble(recipe, Maker(seed=0, empty=True, conventions=recipe.conventions, layers=Sketches()), auxiliaries=False)
+    return _assemble(
+        recipe, Maker(seed=0, empty=True, conventions=recipe.conventions, layers=Sketches()), auxiliaries=False
+    )
 
 
 def lines(what: Any) -> tuple[Line, ...]:

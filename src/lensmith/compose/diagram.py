@@ -11,9 +11,11 @@ from lensmith.compose.drawing import Box, shape_in_words
 
 _STYLE = """
 .lensmith { --page: #fdfdfc; --ink: #1d1f23; --soft: #62676f; --faint: #9a9ea5; --blue: 41 98 168; --orange: 201 96 24;
+  --face: #89a7d2; --lid: #c3d1e6; --side: #5a84bf; --front: #b9bcc1; --edge: #d5d7da; --back: #9fa3aa;
   background: var(--page); font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
 @media (prefers-color-scheme: dark) { .lensmith { --page: #17181b; --ink: #e6e7e9; --soft: #a3a8b0; --faint: #757a82;
-  --blue: 112 168 232; --orange: 240 152 88; } }
+  --blue: 112 168 232; --orange: 240 152 88; --face: #47699a; --lid: #2f4363; --side: #6794cf;
+  --front: #5d6168; --edge: #43464c; --back: #7b8088; } }
 .lensmith text { fill: var(--soft); font-size: 12px; text-anchor: middle; }
 .lensmith .title { fill: var(--ink); font-size: 18px; font-weight: 600; text-anchor: start; }
 .lensmith .lead { font-size: 13px; text-anchor: start; }
@@ -23,15 +25,17 @@ _STYLE = """
 .lensmith .arrow { fill: none; stroke: var(--faint); stroke-width: 1.4; stroke-linecap: round; stroke-linejoin: round; }
 .lensmith .mark { stroke: rgb(var(--orange)); stroke-width: 1.4; }
 .lensmith .skip { stroke-dasharray: 4 4; }
-.lensmith .face { fill: rgb(var(--blue) / 0.5); stroke: var(--page); stroke-width: 1; stroke-linejoin: round; }
-.lensmith .lid { fill: rgb(var(--blue) / 0.26); } .lensmith .side { fill: rgb(var(--blue) / 0.78); }
-.lensmith .input .face { fill: var(--faint); } .lensmith .input .lid { opacity: 0.5; }
+.lensmith .face { fill: var(--face); stroke: var(--page); stroke-width: 1; stroke-linejoin: round; }
+.lensmith .lid { fill: var(--lid); } .lensmith .side { fill: var(--side); }
+.lensmith .input { --face: var(--front); --lid: var(--edge); --side: var(--back); }
 .lensmith .task { fill: rgb(var(--blue) / 0.09); stroke: rgb(var(--blue) / 0.45); }
 .lensmith .auxiliary { fill: rgb(var(--orange) / 0.08); stroke: rgb(var(--orange) / 0.5); stroke-dasharray: 5 4; }
 """
-_EDGE, _GAP, _LETTER = 28.0, 30.0, 6.6  # margins, room between parts, width of a letter of the small print
+_EDGE, _GAP = 28.0, 30.0  # margins, room between parts
+_LETTER, _LINE = 6.6, 16.0  # width and line height of the small print
 _TOP, _TALL = 74.0, 170.0  # where volumes begin, and the height of the largest
-_HEAD_WIDE, _HEAD_HIGH, _HEAD_GAP = 178.0, 58.0, 14.0  # of the boxes of tasks
+_HEAD_WIDE, _HEAD_HIGH, _HEAD_GAP = 196.0, 58.0, 14.0  # of the boxes of tasks
+_LETTERS = 26  # on a line under a part
 _MOST_SLABS = 12  # of a group of more blocks, so many are drawn
 
 Point = tuple[float, float]
@@ -51,11 +55,12 @@ def as_svg(boxes: Sequence[Box], title: str, lead: str = "") -> str:
     trunk = [box for box in boxes if box.role not in ("task", "auxiliary")]
     tasks = [box for box in boxes if box.role == "task"]
     helpers = [box for box in boxes if box.role == "auxiliary"]
-    high = max([shape_size(box)[1] for box in trunk])
+    high = max(shape_size(box)[1] + _lean(box) for box in trunk)
     room = max(0.0, len(tasks) * (_HEAD_HIGH + _HEAD_GAP) - high - 60)
     axis = _TOP + 34 + (high + room) / 2
     places = _places(trunk)
     floor = axis + (high + room) / 2 + 26  # where the captions begin
+    foot = floor + _LINE * max(len(_captions(box)) for box in trunk)
     end = places[-1] + _column(trunk[-1]) / 2
     drawn = [_text(_EDGE, 34, title, "title"), _text(_EDGE, 54, lead, "lead")]
     drawn += [
@@ -65,9 +70,9 @@ def as_svg(boxes: Sequence[Box], title: str, lead: str = "") -> str:
     drawn += [_skips(trunk, places, axis)]
     drawn += [_trunk_box(box, x, axis, floor) for box, x in zip(trunk, places, strict=True)]
     drawn += _tasks(tasks, (places[-1] + _reach(trunk[-1]), axis), end + _GAP)
-    drawn += _helpers(helpers, dict(zip((box.part.name for box in trunk), places, strict=True)), floor + 78)
+    drawn += _helpers(helpers, dict(zip((box.part.name for box in trunk), places, strict=True)), foot - 4)
     width = end + (_GAP + _HEAD_WIDE if tasks else 0) + _EDGE
-    height = floor + 82 + (_HEAD_HIGH + 40 if helpers else 0)
+    height = foot + (_HEAD_HIGH + 46 if helpers else 14)
     width = max(width, 2 * _EDGE + len(lead) * _LETTER)
     says = f"{title}: " + " → ".join(box.name for box in trunk) + " → " + ", ".join(box.name for box in tasks)
     attributes = {"viewBox": f"0 0 {width:.0f} {height:.0f}", "width": f"{width:.0f}", "height": f"{height:.0f}"}
@@ -116,20 +121,26 @@ def _reach(box: Box) -> float:
 
 def _captions(box: Box) -> list[tuple[str, str]]:
     """What stands under a part, with its style."""
-    said = _wrapped(box.says, 24)
+    said = _wrapped(box.says)
     cost = f"{figure(box.part.parameters)} parameters" if box.part.parameters else ""
     flops = f"{figure(box.part.flops)} FLOPs" if box.part.flops else ""
     lines = [(box.name, "name"), (shape_in_words(box.part.shape), "size"), *((line, "") for line in said)]
     return lines + [(line, "") for line in (cost, flops) if line]
 
 
-def _wrapped(words: str, width: int) -> list[str]:
-    """Words on at most two lines of about this many letters."""
-    if len(words) <= width:
-        return [words]
-    cut = words.rfind(" ", 0, width + 1)
-    first, rest = words[: cut if cut > 0 else width], words[cut + 1 if cut > 0 else width :]
-    return [first, rest if len(rest) <= width else f"{rest[: width - 1].rstrip()}…"]
+def _wrapped(words: str, width: int = _LETTERS, most: int = 3) -> list[str]:
+    """Words on lines of about this many letters, broken before an arrow where there is one.
+
+    >>> _wrapped("conv 7×7 /2 64 → max pool 3 /2")
+    ['conv 7×7 /2 64', '→ max pool 3 /2']
+    """
+    lines: list[str] = []
+    while len(words) > width and len(lines) < most - 1:
+        cuts = (words.rfind(" →", 1, width + 2), words.rfind(" ", 1, width + 1), width)
+        cut = next(cut for cut in cuts if cut > 0)
+        lines.append(words[:cut])
+        words = words[cut:].lstrip()
+    return [*lines, words if len(words) <= width else f"{words[: width - 1].rstrip()}…"]
 
 
 def _column(box: Box) -> float:
@@ -152,8 +163,8 @@ def _trunk_box(box: Box, x: float, axis: float, floor: float) -> str:
     top = axis - (shape_size(box)[1] + _lean(box)) / 2
     if box.taps:
         drawn.append(_path(f"M{x:.1f} {top - 4:.1f}v-12", "mark"))
-        drawn.append(_text(x, top - 22, " ".join(box.taps), "tap"))
-    drawn += [_text(x, floor + 16 * i, line, style) for i, (line, style) in enumerate(_captions(box))]
+        drawn.append(_text(x, top - 22, " ".join(tap.name for tap in box.taps), "tap"))
+    drawn += [_text(x, floor + _LINE * i, line, style) for i, (line, style) in enumerate(_captions(box))]
     return _element("g", {"class": box.role}, *drawn)
 
 
@@ -215,9 +226,9 @@ def _helpers(helpers: Sequence[Box], places: Mapping[str, float], top: float) ->
 def _head(box: Box, x: float, y: float) -> str:
     frame = {"x": f"{x:.1f}", "y": f"{y:.1f}", "width": _HEAD_WIDE, "height": _HEAD_HIGH, "rx": 8, "class": box.role}
     middle, cost = x + _HEAD_WIDE / 2, f"{figure(box.part.parameters)} parameters"
-    words = _wrapped(box.says, 27)[:1] if len(box.says) <= 27 else [f"{box.says[:26].rstrip()}…"]
+    [words] = _wrapped(box.says, 28, most=1)
     drawn = [_element("title", {}, escape(f"{box.part.name}: {box.says}")), _element("rect", frame)]
-    drawn += [_text(middle, y + 19, box.name, "name"), _text(middle, y + 35, words[0], "")]
+    drawn += [_text(middle, y + 19, box.name, "name"), _text(middle, y + 35, words, "")]
     return _element("g", {}, *drawn, _text(middle, y + 50, cost, ""))
 
 

@@ -8,21 +8,42 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from lensmith.compose import views, written
 from lensmith.compose.auxiliary import named
 from lensmith.compose.blocks import Pool, Step
-from lensmith.compose.cells import CellGroup
+from lensmith.compose.cells import CellGroup, Cells
 from lensmith.compose.layers import Maker, sides
 from lensmith.compose.outline import Part, outline, part_of
-from lensmith.compose.parts import ConvStem, Dense, Steps
+from lensmith.compose.parts import ConvStem, Dense, Groups, Steps
 from lensmith.compose.recipe import Recipe, _assemble
 
 Role = Literal["input", "stem", "learner", "task", "auxiliary"]
 _LONGEST = 4  # so many different steps or blocks are named one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """Feature maps to build on: ``P3`` is 8 times smaller than the image.
+
+    Args:
+        name: see :func:`.views.tap_names`.
+        layer: that gives them.
+        shape: their height, width and channels.
+    """
+
+    name: str
+    layer: str
+    shape: tuple[int, ...]
+
+    @property
+    def stride(self) -> int:
+        """How many times smaller than the input they are."""
+        number = int(self.name[1:])
+        return int(2**number) if self.name.startswith("P") else number
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +55,7 @@ class Box:
         role: of the part in the model.
         says: what it is made of, such as ``4 × bottleneck 128``.
         blocks: how many; 0 where it is not made of blocks.
-        taps: the names of the feature maps that it ends in, such as ``P3``, and their layers.
+        taps: those that it holds, by size.
         part: its figures.
     """
 
@@ -42,7 +63,7 @@ class Box:
     role: Role
     says: str
     blocks: int
-    taps: Mapping[str, str]
+    taps: tuple[Tap, ...]
     part: Part
 
 
@@ -58,7 +79,10 @@ def plan(recipe: Recipe) -> tuple[Box, ...]:
     """
     make = Maker(seed=0, empty=True, conventions=recipe.conventions)
     model = _assemble(recipe, make, auxiliaries=True)
-    taps = views.tap_names(model)
+    taps = [
+        Tap(name, layer, tuple(model.get_layer(layer).output.shape[1:]))
+        for name, layer in views.tap_names(model).items()
+    ]
     blocks: dict[str, set[str]] = {}
     for layer in model.layers:
         before, found, after = layer.name.partition("-block")
@@ -70,7 +94,7 @@ def plan(recipe: Recipe) -> tuple[Box, ...]:
             role=_role(part.name, recipe),
             says=_says(part.name, recipe) or part.detail,
             blocks=len(blocks.get(part.name, ())),
-            taps={tap: layer for tap, layer in taps.items() if part_of(layer) == part.name},
+            taps=tuple(tap for tap in taps if part_of(tap.layer) == part.name),
             part=part,
         )
         for part in outline(model)
@@ -88,12 +112,11 @@ def as_text(boxes: Sequence[Box], width: int = 18) -> str:
     rows = [(_name_in_tree(box, boxes), *_bar(box.part.shape, largest, width), box) for box in boxes]
     sizes = [shape_in_words(box.part.shape) for box in boxes]
     name_width, size_width = max(len(row[0]) for row in rows), max(map(len, sizes))
-    tap_width = max(len(" ".join(box.taps)) for box in boxes)
+    tap_width = max(len(_taps(box)) for box in boxes)
     text = []
     for (name, before, bar, box), size in zip(rows, sizes, strict=True):
         drawn = (" " * before + bar).ljust(width)
-        tap = " ".join(box.taps)
-        line = f"{name:{name_width}}  {drawn}  {size:{size_width}}  {tap:{tap_width}}  {box.says}"
+        line = f"{name:{name_width}}  {drawn}  {size:{size_width}}  {_taps(box):{tap_width}}  {box.says}"
         text.append((line + "  (training only)" * (box.role == "auxiliary")).rstrip())
     return "\n".join(text)
 
@@ -113,6 +136,10 @@ def _bar(shape: Sequence[int], largest: int, width: int) -> tuple[int, str]:
         return (width - 2) // 2, "▕▏"
     wide = round(width / 2 * math.log2(shape[0] + 1) / math.log2(largest + 1)) or 1
     return width // 2 - wide, "█" * (2 * wide)
+
+
+def _taps(box: Box) -> str:
+    return " ".join(tap.name for tap in box.taps)
 
 
 def _name_in_tree(box: Box, boxes: Sequence[Box]) -> str:
@@ -144,7 +171,7 @@ def _says(part: str, recipe: Recipe) -> str:
         return _stem(recipe.stem)
     if part.startswith("task-"):
         return _head(part.removeprefix("task-"), recipe)
-    if part.startswith("learner-group") and hasattr(recipe.learner, "groups"):
+    if part.startswith("learner-group") and isinstance(recipe.learner, Groups | Cells):
         return _group(recipe.learner.groups[int(part.removeprefix("learner-group")) - 1])
     if isinstance(recipe.learner, Dense):
         return "dense " + " → ".join(map(str, recipe.learner.units))
@@ -189,7 +216,7 @@ def _head(name: str, recipe: Recipe) -> str:
         first = [pool + " pool" * (pool in ("average", "max"))] if pool and recipe.input[1:] else []
         return " → ".join([*first, *map(str, getattr(task, "hidden", ())), f"{_kind(task)} {size}".strip()])
     helper = named(recipe.auxiliaries)[name]
-    return f"{helper.task} at {helper.tap}, weight {helper.weight:g}"
+    return f"after {helper.tap.removeprefix('learner-')} · {helper.weight:g}"
 
 
 def _kind(part: Any) -> str:

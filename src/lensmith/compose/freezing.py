@@ -60,9 +60,10 @@ def freeze(
         SettingError: a pattern chooses no layer with weights, or the model has fewer layers.
 
     Example:
-        >>> from lensmith.compose import zoo
-        >>> freeze(zoo.get("dense-digits-small").build(seed=0), but_last=1)
-        Frozen(layers=('learner-dense1',), trainable=5130, frozen=401920, statistics=0)
+        >>> from lensmith.compose import Classify, Dense, Recipe
+        >>> model = Recipe((784,), None, Dense((32,)), {"label": Classify(32)}).build(seed=0)
+        >>> freeze(model, last=1)
+        Frozen(layers=('task-label-logits',), trainable=25120, frozen=1056, statistics=0)
     """
     trainable.set_trainable(_chosen("freeze", model, patterns, first, last, but_last), False)
     return frozen(model)
@@ -73,10 +74,10 @@ def unfreeze(
 ) -> Frozen:
     """Let layers train again. Arguments, result and errors are those of :func:`freeze`.
 
-    >>> from lensmith.compose import zoo
-    >>> model = zoo.get("dense-digits-small").build(seed=0)
+    >>> from lensmith.compose import Classify, Dense, Recipe
+    >>> model = Recipe((784,), None, Dense((32,)), {"label": Classify(32)}).build(seed=0)
     >>> freeze(model).trainable, unfreeze(model, "task-label").trainable
-    (0, 5130)
+    (0, 1056)
     """
     trainable.set_trainable(_chosen("unfreeze", model, patterns, first, last, but_last), True)
     return frozen(model)

@@ -54,6 +54,8 @@ def flat(model: Any) -> Any:
         return graph
     sources = keras.tree.map_structure(_another, graph.input)
     outputs = _passed(graph, sources)
+    if isinstance(graph.output, dict):
+        outputs = {name: outputs[name] for name in graph.output}  # Keras sorts them, and the first one matters
     try:
         return keras.Model(sources, outputs, name=model.name)
     except ValueError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lensmith.compose.cost import Line, lines
 
-_PART = re.compile(r"stem|learner-group\d+|learner|task-[A-Za-z0-9_]+")
+_PART = re.compile(r"stem|learner-group\d+|learner|decoder-group\d+|decoder|task-[A-Za-z0-9_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ def part_of(layer: str) -> str:
 
 
 def _position(name: str, tasks: list[str]) -> tuple[int, int]:
-    """Input, stem, groups by number, what closes the learner, then the tasks in the recipe's order."""
-    order = ["input", "stem", "learner-group", "learner", "task"]
+    """Input, stem, groups by number, what closes the learner, a decoder likewise, the tasks in the recipe's order."""
+    order = ["input", "stem", "learner-group", "learner", "decoder-group", "decoder", "task"]
     place = next(i for i, prefix in enumerate(order) if name.startswith(prefix))
     if name in tasks:
         return place, tasks.index(name)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lensmith import check
-from lensmith.backend import keras
 from lensmith.compose.blocks import BLOCKS, Block, Branches, Pool, Step, along
 from lensmith.compose.cells import Cells
 from lensmith.compose.layers import Maker, Tensor, check_activation, check_flag, check_image, check_widths
@@ -86,7 +85,7 @@ class Flatten:
     """A stem that turns an image into a row of numbers, for dense networks."""
 
     def build(self, x: Tensor, make: Maker) -> Tensor:
-        return keras.layers.Flatten(name="stem-flatten")(x)
+        return make.layers.Flatten(name="stem-flatten")(x)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from lensmith.backend import keras
 from lensmith.compose import written
 from lensmith.compose.auxiliary import Auxiliary, build_auxiliaries, check_auxiliaries
 from lensmith.compose.layers import USUAL, Conventions, Maker
-from lensmith.compose.parts import Learner, Stem
+from lensmith.compose.learners import Learner
+from lensmith.compose.parts import Stem
 from lensmith.compose.tasks import Task, build_head
 
 _TASK_NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -94,7 +95,8 @@ class Recipe:
         Raises:
             SettingError: a part or a setting is unknown, missing or of the wrong kind; the nearest name is suggested.
         """
-        plain = written.check_keys("recipe", values, ("input", "tasks"), ("stem", "learner", "conventions", "auxiliaries"))
+        optional = ("stem", "learner", "conventions", "auxiliaries")
+        plain = written.check_keys("recipe", values, ("input", "tasks"), optional)
         tasks = _check_names(plain["tasks"])
         return Recipe(
             input=plain["input"],
@@ -160,7 +162,7 @@ def _assemble(recipe: Recipe, make: Maker, *, auxiliaries: bool) -> Any:
     source = keras.Input(recipe.input, name="image" if len(recipe.input) == 3 else "row")
     x = recipe.stem.build(source, make) if recipe.stem else source
     x = recipe.learner.build(x, make) if recipe.learner else x
-    outputs = {name: build_head(task, x, make, name) for name, task in recipe.tasks.items()}
+    outputs = {name: build_head(task, x, make, name, source=recipe.input) for name, task in recipe.tasks.items()}
     if auxiliaries and recipe.auxiliaries:
         outputs |= build_auxiliaries(recipe.auxiliaries, recipe.tasks, keras.Model(source, x), make)
     return keras.Model(source, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="lensmith")

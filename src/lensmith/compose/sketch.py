@@ -89,7 +89,7 @@ def _signature(kind: str) -> tuple[tuple[str, ...], frozenset[str]]:
 
 
 def _pair(value: Any) -> tuple[Any, Any]:
-    return tuple(value) if isinstance(value, list | tuple) else (value, value)  # type: ignore[return-value]
+    return tuple(value) if isinstance(value, list | tuple) else (value, value)
 
 
 def _slid(source: Shape, window: tuple[int, int], strides: Any, padding: str) -> tuple[int, ...]:

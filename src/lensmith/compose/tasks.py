@@ -2,21 +2,25 @@
 
 A head pools the learner's feature maps, adds hidden layers if wanted, and ends in logits (``task-NAME-logits``)
 with their activation (``task-NAME-probabilities``), or for a regression in plain numbers (``task-NAME-output``).
+The heads of every pixel, Segment and Reconstruct, end in a convolution instead.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.compose.layers import Maker, Tensor, check_activation, check_widths
+from lensmith.compose.layers import Maker, Tensor, check_activation, check_image, check_widths
 
 BoxLoss = Literal["l2", "smooth-l1"]
 HeadPool = Literal["average", "max", "flatten", "average-last"]
 OutputActivation = Literal["softmax", "sigmoid", "linear"]
 HEAD_POOLS: tuple[HeadPool, ...] = ("average", "max", "flatten", "average-last")
+PixelLoss = Literal["l2", "cross-entropy"]
+PIXEL_LOSSES: tuple[PixelLoss, ...] = ("l2", "cross-entropy")
 BOX_LOSSES: tuple[BoxLoss, ...] = ("l2", "smooth-l1")
 CORNERS = ("x1", "y1", "x2", "y2")
 
@@ -191,7 +195,83 @@ class Localise:
         return "mean_squared_error" if self.distance == "l2" else keras.losses.Huber(delta=self.bend)
 
 
-Task = Classify | Binary | MultiLabel | Regress | Localise
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The class of every pixel: softmax over ``classes`` channels, from a 1×1 convolution of the feature maps.
+
+    Targets are masks: whole numbers of shape ``(batch, height, width)``, the size of the learner's feature maps.
+
+    Args:
+        classes: how many, the background among them; at least 2.
+        weight: of this task's loss among several.
+    """
+
+    kind: ClassVar[str] = "mask"
+    output_activation: ClassVar[OutputActivation] = "softmax"
+    loss: ClassVar[str] = "sparse_categorical_crossentropy"
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    classes: int
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if check.positive("segment.classes", self.classes) == 1:
+            raise check.SettingError("segment.classes: one class leaves nothing to decide; count the background too")
+        check.between("segment.weight", self.weight, 0.0, 1e6)
+
+    @property
+    def units(self) -> int:
+        return self.classes
+
+
+@dataclass(frozen=True, slots=True)
+class Reconstruct:
+    """The input again: what an autoencoder gives. Targets are the preprocessed inputs themselves.
+
+    Feature maps end in a convolution to the input's channels, and are cropped at the edges where strides made them
+    a little larger than the input; a row of numbers ends in a fully connected layer, of the input's shape.
+
+    Args:
+        distance: what is trained on: ``l2``, the squared error, or ``cross-entropy`` for values 0..1.
+        activation: ``sigmoid`` for values 0..1, ``linear`` for others.
+        kernel: side of the last convolution's window.
+        weight: of this task's loss among several.
+    """
+
+    kind: ClassVar[str] = "image"
+    metrics: ClassVar[tuple[str, ...]] = ("mean_absolute_error",)
+
+    distance: PixelLoss = "l2"
+    activation: Literal["sigmoid", "linear"] = "sigmoid"
+    kernel: int = 3
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check.one_of("reconstruct.distance", self.distance, PIXEL_LOSSES)
+        check.one_of("reconstruct.activation", self.activation, ("sigmoid", "linear"))
+        if self.distance == "cross-entropy" and self.activation == "linear":
+            raise check.SettingError(
+                check.sentence("reconstruct.activation", "sigmoid, since the loss is cross-entropy", "'linear'")
+            )
+        check.positive("reconstruct.kernel", self.kernel)
+        check.between("reconstruct.weight", self.weight, 0.0, 1e6)
+
+    @property
+    def output_activation(self) -> OutputActivation:
+        return self.activation
+
+    @property
+    def loss(self) -> str:
+        return "mean_squared_error" if self.distance == "l2" else "binary_crossentropy"
+
+    @property
+    def units(self) -> int:
+        """0: it has as many outputs as the input has numbers."""
+        return 0
+
+
+Pooled = Classify | Binary | MultiLabel | Regress | Localise  # heads of a vector
+Task = Pooled | Segment | Reconstruct
 
 
 def takes(task: Task, kind: str, names: int) -> bool:
@@ -201,7 +281,7 @@ def takes(task: Task, kind: str, names: int) -> bool:
     return kind == task.kind and names == (2 if isinstance(task, Binary) else task.units)
 
 
-def _check_head(task: Task, place: str) -> None:
+def _check_head(task: Pooled, place: str) -> None:
     check.one_of(f"{place}.pool", task.pool, HEAD_POOLS)
     object.__setattr__(task, "hidden", check_widths(f"{place}.hidden", task.hidden))
     if task.hidden and task.pool == "average-last":
@@ -212,8 +292,25 @@ def _check_head(task: Task, place: str) -> None:
     check.between(f"{place}.weight", task.weight, 0.0, 1e6)
 
 
-def build_head(task: Task, x: Tensor, make: Maker, name: str) -> Tensor:
-    """Add the head of ``task`` to the learner's output; returns probabilities, or numbers for a regression."""
+def build_head(task: Task, x: Tensor, make: Maker, name: str, *, source: tuple[int, ...] = ()) -> Tensor:
+    """Add the head of ``task`` to the learner's output; returns probabilities, or numbers for a regression.
+
+    Args:
+        task: the record.
+        x: the learner's output.
+        make: makes the layers.
+        name: of the task.
+        source: the shape of the model's input, which :class:`Reconstruct` gives again.
+
+    Raises:
+        SettingError: the head does not fit the learner's output.
+    """
+    if isinstance(task, Segment):
+        check_image(f"task-{name}", x)
+        x = make.conv(x, f"task-{name}-logits", task.classes, 1, bias=True)
+        return make.activation(x, f"task-{name}-probabilities", "softmax")
+    if isinstance(task, Reconstruct):
+        return _reconstructed(task, x, make, name, source)
     if task.pool == "average-last" and len(x.shape) == 4:
         return _averaged_last(task, x, make, name)
     x = _pooled(task, x, f"task-{name}-pool")
@@ -229,7 +326,30 @@ def build_head(task: Task, x: Tensor, make: Maker, name: str) -> Tensor:
     return make.activation(x, f"task-{name}-probabilities", task.output_activation)
 
 
-def _averaged_last(task: Task, x: Tensor, make: Maker, name: str) -> Tensor:
+def _reconstructed(task: Reconstruct, x: Tensor, make: Maker, name: str, source: tuple[int, ...]) -> Tensor:
+    last = f"task-{name}-{'output' if task.activation == 'linear' else 'logits'}"
+    if len(x.shape) == 2:
+        shaped = len(source) > 1
+        x = make.dense(x, f"task-{name}-dense" if shaped else last, math.prod(source))
+        x = make.layers.Reshape(source, name=last)(x) if shaped else x
+    else:
+        x = make.conv(_cut(x, make, f"task-{name}-crop", source), last, source[-1], task.kernel, bias=True)
+    return make.activation(x, f"task-{name}-probabilities", task.activation)
+
+
+def _cut(x: Tensor, make: Maker, name: str, source: tuple[int, ...]) -> Tensor:
+    """Feature maps without what goes beyond the input at the right and at the bottom."""
+    (height, width), wanted = x.shape[1:3], source[:2]
+    if len(wanted) < 2 or height < wanted[0] or width < wanted[1]:
+        expected = f"feature maps of the input's size, {'×'.join(str(size) for size in wanted)}"
+        remedy = "Give the decoder as many layers as the encoder has strides"
+        raise check.SettingError(check.sentence(name, expected, f"{height}×{width}", remedy))
+    if (height, width) == wanted:
+        return x
+    return make.layers.Cropping2D(((0, height - wanted[0]), (0, width - wanted[1])), name=name)(x)
+
+
+def _averaged_last(task: Pooled, x: Tensor, make: Maker, name: str) -> Tensor:
     """A map of each class by a 1×1 convolution, activated; the logits are the maps' averages."""
     x = make.dropout(x, f"task-{name}-dropout", task.dropout)
     x = make.conv(x, f"task-{name}-maps", task.units, 1, bias=True)
@@ -239,7 +359,7 @@ def _averaged_last(task: Task, x: Tensor, make: Maker, name: str) -> Tensor:
     return x if linear else make.activation(x, f"task-{name}-probabilities", task.output_activation)
 
 
-def _pooled(task: Task, x: Tensor, name: str) -> Tensor:
+def _pooled(task: Pooled, x: Tensor, name: str) -> Tensor:
     if len(x.shape) == 2:
         return x
     if task.pool == "flatten":

@@ -38,7 +38,7 @@ def heads(model: Any) -> dict[str, str]:
     Raises:
         SettingError: the model has none, so it was not built from a recipe.
     """
-    found = _heads(model)
+    found = heads_found(model)
     if not found:
         raise check.SettingError("model: expected layers named task-NAME-logits; got none. Was it built from a recipe?")
     return found
@@ -73,7 +73,7 @@ def embedding(model: Any) -> Any:
     Raises:
         SettingError: the model has no layer with weights, or its last one is called on several tensors.
     """
-    found = _heads(model)
+    found = heads_found(model)
     model = graph.connected(model) if found else graph.flat(model)
     last = next(iter(found.values()), "")
     steps = [call for call in _to_first_output(model) if getattr(call.layer, "weights", ())]
@@ -97,7 +97,7 @@ def logits(model: Any) -> Any:
     Raises:
         SettingError: the model is not made of connected layers, or its last layer cannot be had without activation.
     """
-    found = _heads(model)
+    found = heads_found(model)
     if found:
         outputs = {name: model.get_layer(layer).output for name, layer in found.items()}
         return keras.Model(model.input, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="logits")
@@ -179,7 +179,8 @@ def activation_of(layer: Any) -> str:
     return "linear" if function is None else str(getattr(function, "__name__", type(function).__name__)).lower()
 
 
-def _heads(model: Any) -> dict[str, str]:
+def heads_found(model: Any) -> dict[str, str]:
+    """As :func:`heads`, and none where there are none."""
     found = {match[1]: layer.name for layer in model.layers if (match := _HEAD.fullmatch(layer.name))}
     # Keras sorts layers by depth, which is not the order of the tasks.
     order = model.output if found and isinstance(model.output, dict) else found

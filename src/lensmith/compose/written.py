@@ -17,19 +17,22 @@ from lensmith.compose.auxiliary import Auxiliary
 from lensmith.compose.blocks import BLOCKS, Branches, InvertedResidual, Pool, Squeeze, Step
 from lensmith.compose.cells import CellGroup, Cells
 from lensmith.compose.layers import Conventions
+from lensmith.compose.learners import Autoencoder, UNet
 from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Steps
-from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Regress
+from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Reconstruct, Regress, Segment
 
 Kinds = Mapping[str, type]
 
 STEMS: Kinds = {"conv-stem": ConvStem, "steps": Steps, "flatten": Flatten}
-LEARNERS: Kinds = {"groups": Groups, "dense": Dense, "cells": Cells}
+LEARNERS: Kinds = {"groups": Groups, "dense": Dense, "cells": Cells, "u-net": UNet, "autoencoder": Autoencoder}
 TASKS: Kinds = {
     "classify": Classify,
     "binary": Binary,
     "multi-label": MultiLabel,
     "regress": Regress,
     "localise": Localise,
+    "segment": Segment,
+    "reconstruct": Reconstruct,
 }
 CONVENTIONS: Kinds = {"conventions": Conventions}
 AUXILIARIES: Kinds = {"auxiliary": Auxiliary}
@@ -44,6 +47,7 @@ _INSIDE: dict[tuple[type, str], Kinds] = {
     (Group, "block"): BLOCKS,
     (Group, "pool"): {"pool": Pool},
     (Auxiliary, "pool"): {"pool": Pool},
+    (Autoencoder, "encoder"): {"groups": Groups, "dense": Dense},
     (InvertedResidual, "squeeze"): {"squeeze": Squeeze},
 }
 _INNER: Kinds = {"group": Group, "cell-group": CellGroup, "squeeze": Squeeze}

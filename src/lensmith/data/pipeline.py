@@ -198,7 +198,8 @@ def _kept(records: Records, preprocessing: Preprocessing) -> np.ndarray | None:
         return None
     inputs = np.empty(shape, np.float32)
     for place, record in enumerate(records):
-        inputs[place] = preprocessing.raw(record)
+        raw = preprocessing.raw(record)
+        inputs[place] = raw[..., ::-1] if preprocessing.turned else raw
     multiplier, offset = preprocessing.affine()
     inputs *= multiplier  # in place, and to the bit what preprocessing.scale gives
     inputs += offset

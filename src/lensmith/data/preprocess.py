@@ -17,6 +17,7 @@ from lensmith.data.reading import choose_threads
 from lensmith.data.resampling import resize
 from lensmith.records import Record, Records
 
+CHANNELS = ("rgb", "bgr")
 SCALINGS = ("0..1", "-1..1", "standardise", "none")
 _FIXED = {"0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0), "none": (1.0, 0.0)}
 
@@ -35,6 +36,8 @@ class Preprocessing:
             or ``"none"``. Rows take the last two.
         mean: for standardise: one number a channel or column, in the units of the source (0..255 for pixels).
         deviation: likewise; where it is 0 (a constant column), 1 is used.
+        channels: the order in which the model takes them: ``"rgb"``, or ``"bgr"`` as networks trained with Caffe;
+            mean and deviation are in that order. Images come in as RGB in any case.
 
     Raises:
         SettingError: the settings contradict one another; names the field.
@@ -50,6 +53,7 @@ class Preprocessing:
     scaling: str = "0..1"
     mean: tuple[float, ...] | None = None
     deviation: tuple[float, ...] | None = None
+    channels: str = "rgb"
 
     def __post_init__(self) -> None:
         if (self.image is None) == (self.columns is None):
@@ -59,6 +63,9 @@ class Preprocessing:
         if self.columns is not None:
             check.positive("preprocessing.columns", self.columns)
         check.one_of("preprocessing.scaling", self.scaling, SCALINGS)
+        check.one_of("preprocessing.channels", self.channels, CHANNELS)
+        if self.turned and self.shape[-1] != 3:
+            raise check.SettingError(check.sentence("preprocessing.channels", "'rgb' but for colour images", "'bgr'"))
         if self.columns is not None and self.scaling in ("0..1", "-1..1"):
             remedy = "Only pixels have a range that is known beforehand"
             raise check.SettingError(
@@ -89,6 +96,11 @@ class Preprocessing:
         """The shape of one preprocessed example."""
         return self.image if self.image is not None else (self.columns or 0,)
 
+    @property
+    def turned(self) -> bool:
+        """Whether the channels change their order, before they are scaled."""
+        return self.channels == "bgr"
+
     def affine(self) -> tuple[np.ndarray, np.ndarray]:
         """The scaling as ``value = raw · multiplier + offset``, one float32 number a channel or column.
 
@@ -106,7 +118,8 @@ class Preprocessing:
     def scale(self, raw: np.ndarray) -> np.ndarray:
         """Scale pixels (0..255) or rows whose last axis is channels or columns; float32 of the same shape."""
         multiplier, offset = self.affine()
-        scaled: np.ndarray = raw.astype(np.float32) * multiplier + offset
+        ordered = raw[..., ::-1] if self.turned else raw
+        scaled: np.ndarray = ordered.astype(np.float32) * multiplier + offset
         return scaled
 
     def raw(self, example: Record | np.ndarray | Path | str) -> np.ndarray:
@@ -139,7 +152,8 @@ class Preprocessing:
         """A form that JSON holds without loss."""
         fields = {"image": self.image, "columns": self.columns, "mean": self.mean, "deviation": self.deviation}
         listed = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
-        return {"scaling": self.scaling, **{name: value for name, value in listed.items() if value is not None}}
+        given = {name: value for name, value in listed.items() if value is not None}
+        return {"scaling": self.scaling, **given, **({"channels": self.channels} if self.turned else {})}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Preprocessing:
@@ -149,7 +163,7 @@ class Preprocessing:
             SettingError: a key is unknown or a value wrong; names it.
         """
         for key in values:
-            check.one_of("preprocessing", key, ("image", "columns", "scaling", "mean", "deviation"))
+            check.one_of("preprocessing", key, ("image", "columns", "scaling", "mean", "deviation", "channels"))
         fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         return Preprocessing(**fields)
 

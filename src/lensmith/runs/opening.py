@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lensmith import check, data, ship
+from lensmith.compose import zoo
 from lensmith.records import PARTS, Records
 from lensmith.runs.folder import RunFolder, existing, read_json
 from lensmith.runs.judge import proof_examples
@@ -18,13 +19,19 @@ from lensmith.runs.spec import read_run_spec
 PartName = Literal["train", "validation", "test", "all"]
 
 
-def open_model(path: str | Path) -> ship.Saved | ship.Artifact:
-    """The model at a path.
+def open_model(path: str | Path, weights: str | Path | None = None) -> ship.Saved | ship.Artifact:
+    """The model at a path, or a network of the zoo with published weights.
+
+    Args:
+        path: of a run, a saved model or an artifact; or with ``weights`` the name of a row of the zoo.
+        weights: their published name, such as ``imagenet``, or a file.
 
     Raises:
         SettingError: nothing is there, or nothing that is a model.
         DataError: the model's files are broken.
     """
+    if weights is not None:
+        return ship.pretrained(str(path), weights)
     path = Path(path)
     if (path / "recipe.yaml").is_file():
         return ship.load(path)
@@ -34,7 +41,10 @@ def open_model(path: str | Path) -> ship.Saved | ship.Artifact:
         return ship.open_artifact(path)
     expected = "a run, a saved model or an artifact (.onnx)"
     got = "a folder with none of them in it" if path.is_dir() else "nothing at this path"
-    raise check.SettingError(check.sentence(str(path), expected, got))
+    remedy = (
+        "A network of the zoo needs weights: --weights imagenet or --weights FILE" if str(path) in zoo.TABLE else ""
+    )
+    raise check.SettingError(check.sentence(str(path), expected, got, remedy))
 
 
 def finished(path: str | Path) -> RunFolder:
@@ -50,15 +60,18 @@ def finished(path: str | Path) -> RunFolder:
     return folder
 
 
-def evaluate(model: str | Path, source: str | Path, *, part: PartName | None = None) -> Scores:
+def evaluate(
+    model: str | Path, source: str | Path, *, part: PartName | None = None, weights: str | Path | None = None
+) -> Scores:
     """How good the model at a path is on labelled examples.
 
     Args:
         model: a run, a saved model or an artifact.
         source: a folder of class folders, or ``bundled:NAME``.
+        weights: for a network of the zoo; see :func:`open_model`.
         part: which part of the source; left out, its test part where it has parts, else all of it.
     """
-    opened = open_model(model)
+    opened = open_model(model, weights)
     return score(opened, _part(data.audit(data.read(source)).records, part))
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lensmith import check, data, ship, train
-from lensmith.compose import Recipe
+from lensmith import check, data, ship, train, trainable
+from lensmith.compose import Chain, Recipe
+from lensmith.compose.auxiliary import named
 from lensmith.records import Records
-from lensmith.runs import resolve
+from lensmith.runs import pretrained, resolve
 from lensmith.runs.manifest import Parts
 from lensmith.runs.spec import DataSpec, FitSpec, ModelSpec, Spec, SplitSpec, validated
 
@@ -51,11 +52,32 @@ def prepare(
     parts = data.split(audit.records, split.train, split.validation, split.test, seed=split.seed)
     try:
         image = spec.data.image or resolve.image_size(audit)
-        preprocessing = data.preprocessing(parts[0], image=image, scaling=spec.data.scaling)
-        recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
-        return _checked(Prepared(spec, recipe, parts, preprocessing, audit))
+        found = pretrained.backbone(spec.model)
+        if found is None:
+            preprocessing = data.preprocessing(parts[0], image=image, scaling=spec.data.scaling)
+            recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
+            return _checked(Prepared(spec, recipe, parts, preprocessing, audit))
+        return _checked(_continued(spec, found, parts, audit, image))
     except check.SettingError as error:
         raise check.SettingError(spec.located(str(error))) from None
+
+
+def _continued(
+    spec: Spec, found: pretrained.Backbone, parts: Parts, audit: data.Audit, image: tuple[int, int, int] | None
+) -> Prepared:
+    """What is decided where a trained backbone decides some of it; the weights are tried on now, not after hours."""
+    if image is None or len(found.recipe.input) != 3:
+        raise check.SettingError(check.sentence("model.weights", "images, as the weights were trained on", "rows"))
+    image = (image[0], image[1], found.recipe.input[2])
+    model = spec.model
+    if "learner" not in model.model_fields_set:
+        own = ModelSpec.of(found.recipe)
+        model = model.model_copy(update={name: getattr(own, name) for name in ("stem", "learner", "conventions")})
+        spec = spec.model_copy(update={"model": model})
+    recipe = resolve.resolve(model, image, parts[0].labels)
+    settings = pretrained.load(recipe.build(seed=0), found)
+    preprocessing = pretrained.preprocessing(settings, image, spec.data.scaling)
+    return Prepared(spec, recipe, parts, preprocessing, audit)
 
 
 def prepare_records(
@@ -88,19 +110,27 @@ def prepare_records(
     return _checked(Prepared(spec, recipe, parts, preprocessing, audit))
 
 
-def objectives(recipe: Recipe) -> dict[str, train.Objective]:
-    """What each task is trained for."""
-    return {
+def objectives(recipe: Recipe | Chain) -> dict[str, train.Objective]:
+    """What each task is trained for, and each auxiliary head."""
+    own = {
         name: train.Objective(task.loss, task.metrics, task.output_activation, task.weight)
         for name, task in recipe.tasks.items()
     }
+    helping = {
+        name: replace(own[one.task], metrics=(), weight=own[one.task].weight * one.weight, target=one.task)
+        for name, one in named(recipe.auxiliaries).items()
+    }
+    return own | helping
 
 
 def _checked(prepared: Prepared) -> Prepared:
     """The same with its spec written out, if nothing in it would be refused after training has begun."""
     spec, recipe = prepared.spec, prepared.recipe
-    recipe.count()  # builds it, without weights: are the images large enough for its strides?
-    train.check_stage(spec.train[0].to_stage(), objectives(recipe), validated=bool(prepared.parts[1]))
+    recipe.count(auxiliaries=True)  # builds it, without weights: are the images large enough for its strides?
+    stage = spec.train[0].to_stage()
+    train.check_stage(stage, objectives(recipe), validated=bool(prepared.parts[1]))
+    if stage.freeze:
+        trainable.chosen("train[0].freeze", recipe.build(seed=0), stage.freeze)
     if spec.ship is not None and (refusal := ship.cannot_export()) is not None:
         if "ship" in spec.model_fields_set:
             raise refusal
@@ -114,4 +144,7 @@ def _written_out(spec: Spec, recipe: Recipe, scaling: str, examples: int) -> Spe
     image = recipe.input if len(recipe.input) == 3 else None
     batch = spec.data.batch or resolve.batch_size(examples)
     section = spec.data.model_copy(update={"image": image, "scaling": scaling, "batch": batch})
-    return spec.model_copy(update={"model": ModelSpec.of(recipe), "data": section})
+    model = ModelSpec.of(recipe)
+    if spec.model.weights is not None and (found := pretrained.backbone(spec.model)) is not None:
+        model = model.model_copy(update={"weights": pretrained.written(found, spec.model.weights)})
+    return spec.model_copy(update={"model": model, "data": section})

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from lensmith import check
-from lensmith.compose import Binary, Classify, Localise, MultiLabel, Recipe, Regress, zoo
-from lensmith.compose.tasks import Task, takes
-from lensmith.compose.written import LEARNERS, STEMS, TASKS, from_plain
+from lensmith.compose import Auxiliary, Binary, Classify, Localise, MultiLabel, Recipe, Regress, zoo
+from lensmith.compose.tasks import Pooled, Task, takes
+from lensmith.compose.written import AUXILIARIES, CONVENTIONS, LEARNERS, STEMS, TASKS, from_plain, parts
 from lensmith.data import Audit
 from lensmith.records import Labels
 from lensmith.runs.spec import ModelSpec
@@ -17,6 +17,7 @@ from lensmith.runs.spec import ModelSpec
 LARGEST_OWN_SIZE = 128  # images of one size up to this are taken as they are, others become squares of it
 
 _BY_KIND: Mapping[str, str] = {"class": "classify", "classes": "multi-label", "number": "regress", "boxes": "localise"}
+_SHARED = ("pool", "hidden", "dropout", "activation")
 
 
 def image_size(audit: Audit) -> tuple[int, int, int] | None:
@@ -63,10 +64,19 @@ def resolve(model: ModelSpec, shape: tuple[int, ...], labels: Mapping[str, Label
         )
     if ("stem" in model.model_fields_set and not isinstance(model.learner, str)) or model.stem is not None:
         start = replace(start, stem=from_plain("model.stem", model.stem, STEMS))
+    if model.conventions is not None:
+        start = replace(start, conventions=from_plain("model.conventions", model.conventions, CONVENTIONS))
     style = next(iter(start.tasks.values()))
     wanted = model.tasks if model.tasks is not None else dict.fromkeys(labels)
     tasks = {task: _head(f"model.tasks.{task}", task, asked, labels, style) for task, asked in wanted.items()}
-    return replace(start, input=shape, tasks=tasks)
+    return replace(start, input=shape, tasks=tasks, auxiliaries=_auxiliaries(model, start, tasks))
+
+
+def _auxiliaries(model: ModelSpec, start: Recipe, tasks: Mapping[str, Task]) -> tuple[Auxiliary, ...]:
+    """Those asked for, else those of the zoo's row: on the first task where the data have no task of that name."""
+    if model.auxiliaries is not None:
+        return parts("model.auxiliaries", model.auxiliaries, AUXILIARIES)  # type: ignore[no-any-return]
+    return tuple(one if one.task in tasks else replace(one, task=next(iter(tasks))) for one in start.auxiliaries)
 
 
 def _head(place: str, task: str, asked: Any, labels: Mapping[str, Labels], style: Task) -> Task:
@@ -89,7 +99,7 @@ def _in_style(style: Task, kind: str, count: int) -> Task:
     """A head for these labels with the pooling, hidden layers and dropout of the zoo's own."""
     if kind == "class" and isinstance(style, Binary) and count == 2:
         return style
-    shared = {name: getattr(style, name) for name in ("pool", "hidden", "dropout", "activation")}
+    shared = {name: getattr(style, name) for name in _SHARED} if isinstance(style, Pooled) else {}
     if kind == "boxes":
         return Localise(**shared)
     if kind == "number":

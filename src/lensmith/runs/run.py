@@ -13,7 +13,7 @@ from typing import Any
 from lensmith import backend, check, compose, data, ship, train
 from lensmith.compose import Recipe
 from lensmith.records import Problem, Record
-from lensmith.runs import manifest, resolve
+from lensmith.runs import manifest, pretrained, resolve
 from lensmith.runs.content import content
 from lensmith.runs.folder import RunFolder, check_new, create, existing, locked, read_json, write_json, write_text
 from lensmith.runs.judge import judge, proof_examples
@@ -165,8 +165,11 @@ def _carry_on(
     began = time.monotonic()
     preprocessing = data.Preprocessing.from_dict(noted["preprocessing"])
     recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
-    saved = ship.Saved(recipe.build(seed=spec.seed), recipe, parts[0].labels, preprocessing)
-    history, lost = _train(folder, spec, saved, parts, progress)
+    trained = recipe.build(seed=spec.seed, auxiliaries=True)
+    if (found := pretrained.backbone(spec.model)) is not None:
+        pretrained.load(trained, found)
+    saved = ship.Saved(compose.without_auxiliaries(trained), recipe, parts[0].labels, preprocessing)
+    history, lost = _train(folder, spec, saved, trained, parts, progress)
     ship.save(folder.model, saved)
     results = judge(folder, saved, parts)
     results |= {
@@ -195,9 +198,9 @@ def record_artifact(run: Run, proof: ship.Proof) -> Run:
 
 
 def _train(
-    folder: RunFolder, spec: Spec, saved: ship.Saved, parts: Parts, progress: train.Progress | None
+    folder: RunFolder, spec: Spec, saved: ship.Saved, model: Any, parts: Parts, progress: train.Progress | None
 ) -> tuple[train.History, list[Problem]]:
-    """Train, and say which files could no longer be read meanwhile."""
+    """Train ``model``, of which ``saved`` holds a view, and say which files could no longer be read meanwhile."""
     training, validation = (
         data.batches(
             part,
@@ -214,7 +217,7 @@ def _train(
     if training is None:
         raise check.DataError(f"{spec.data.source}: the training part is empty")
     history = train.fit(
-        compose.logits(saved.model),
+        compose.logits(model),
         training,
         stage=spec.train[0].to_stage(),
         objectives=objectives(saved.recipe),

@@ -56,18 +56,40 @@ class DataSpec(Section):
     batch: Size | None = None
 
 
+class WeightsSpec(Section):
+    """Weights to begin with, all but those of the heads; a bare source is enough.
+
+    ``source`` is the name of published weights such as ``imagenet``, a file, or a folder with a run or a saved model;
+    ``row`` is the row of the zoo whose names the file's weights have, by default the learner's.
+    """
+
+    source: str
+    row: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_source(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+
 class ModelSpec(Section):
-    """A zoo name, or parts written out; a bare zoo name is enough. Tasks left out are taken from the labels."""
+    """A zoo name, or parts written out; a bare zoo name is enough. Tasks left out are taken from the labels.
+
+    Conventions and auxiliaries left out are those of the zoo's row, or the usual ones and none.
+    """
 
     learner: str | dict[str, Any] | None = "compact"
     stem: str | dict[str, Any] | None = None
     tasks: dict[str, str | dict[str, Any]] | None = None
+    conventions: dict[str, Any] | None = None
+    auxiliaries: list[dict[str, Any]] | None = None
+    weights: WeightsSpec | None = None
 
     @staticmethod
     def of(recipe: Recipe) -> ModelSpec:
         """The section that writes this recipe out."""
         plain = recipe.to_dict()
-        return ModelSpec(learner=plain["learner"], stem=plain["stem"], tasks=plain["tasks"])
+        return ModelSpec(**{name: value for name, value in plain.items() if name != "input"})
 
     @model_validator(mode="before")
     @classmethod
@@ -176,16 +198,20 @@ class Spec(Section):
 
 
 def read_spec(path: Path) -> Spec:
-    """Read a spec file; a relative ``data.source`` is taken from the file's own folder.
+    """Read a spec file; relative paths are taken from the file's own folder.
 
     Raises:
         SettingError: the file is missing, not YAML, or a setting is unknown or wrong; names the line.
     """
     spec = read_run_spec(path)
-    if spec.data.source.startswith("bundled:"):
-        return spec
-    source = str((path.parent / Path(spec.data.source).expanduser()).absolute())
-    return spec.model_copy(update={"data": spec.data.model_copy(update={"source": source})})
+    source = spec.data.source
+    if not source.startswith("bundled:"):
+        source = str((path.parent / Path(source).expanduser()).absolute())
+    changed: dict[str, Any] = {"data": spec.data.model_copy(update={"source": source})}
+    if spec.model.weights is not None and (there := path.parent / spec.model.weights.source).exists():
+        begun = spec.model.weights.model_copy(update={"source": str(there.absolute())})
+        changed["model"] = spec.model.model_copy(update={"weights": begun})
+    return spec.model_copy(update=changed)
 
 
 def read_run_spec(path: Path) -> Spec:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lensmith.ship.joining import amalgamate, chain
     from lensmith.ship.network import cannot_export
     from lensmith.ship.onnx import export
+    from lensmith.ship.published import pretrained
     from lensmith.ship.saved import Saved, load, save, save_keras
 
 # These need Keras, which takes seconds to import; running an artifact does not, so they are loaded on first use.
@@ -22,6 +23,7 @@ _WITH_KERAS = {
     "chain": "joining",
     "cannot_export": "network",
     "export": "onnx",
+    "pretrained": "published",
     "load": "saved",
     "save": "saved",
     "save_keras": "saved",
@@ -41,6 +43,7 @@ __all__ = [
     "load",
     "open_artifact",
     "predict",
+    "pretrained",
     "prove",
     "save",
     "save_keras",

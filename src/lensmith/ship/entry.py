@@ -109,7 +109,7 @@ _IMAGES = """
 preprocess (uint8[batch, height, width, CHANNELS] images) => (float[batch, HEIGHT, WIDTH, CHANNELS] scaled)
 <int64 new_height = {HEIGHT}, int64 new_width = {WIDTH},
  int64[3] as_rows = {0, 0, -1}, int64[4] as_images = {0, HEIGHT, -1, CHANNELS},
- float darkest = {0}, float brightest = {255}>
+ float darkest = {0}, float brightest = {255}, int64[CHANNELS] order = {ORDER}>
 {
     size = Shape(images)
     first = Constant <value_int = 1> ()
@@ -126,7 +126,8 @@ preprocess (uint8[batch, height, width, CHANNELS] images) => (float[batch, HEIGH
     half_resized = Reshape(rows_resized, as_images)
     resized = MatMul(horizontal, half_resized)
     clipped = Clip(resized, darkest, brightest)
-    multiplied = Mul(clipped, multiplier)
+    ordered = Gather <axis = 3> (clipped, order)
+    multiplied = Mul(ordered, multiplier)
     scaled = Add(multiplied, offset)
 }
 """
@@ -155,7 +156,13 @@ def entry(preprocessing: Preprocessing) -> Any:
 
     *size, channels = preprocessing.shape
     text = _IMAGES + _RESIZE_MATRIX if size else _ROWS
-    values = {"OPSET": OPSET, "CHANNELS": channels, **dict(zip(("HEIGHT", "WIDTH"), size, strict=False))}
+    order = range(channels)[::-1] if preprocessing.turned else range(channels)
+    values = {
+        "OPSET": OPSET,
+        "CHANNELS": channels,
+        "ORDER": ", ".join(map(str, order)),
+        **dict(zip(("HEIGHT", "WIDTH"), size, strict=False)),
+    }
     for name, value in values.items():
         text = text.replace(name, str(value))
     # Runtimes vary in how well they take functions; inlined, none is left.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -59,11 +59,13 @@ class Task:
         shape: of the model's output for it, without the batch; None where it is open.
         activation: tells what whole-number targets mean: an index for softmax, 0 or 1 for sigmoid.
         name: how to call it in messages; empty when it is the only one.
+        target: the task whose targets it takes; empty for its own.
     """
 
     shape: tuple[int | None, ...]
     activation: str
     name: str
+    target: str = ""
 
 
 def compiled(
@@ -81,7 +83,7 @@ def compiled(
         SettingError: the tasks differ, or a loss or metric is unknown.
     """
     outputs = _outputs(model, objectives)
-    trained = _trained(outputs, tasks)
+    trained = _trained({task: objectives[task] for task in outputs}, tasks)
     losses = {task: loss_of(objectives[task]) for task in trained}
     metrics = {task: metrics_of(objectives[task]) for task in outputs}
     weights = {task: float(objectives[task].weight) for task in trained}
@@ -98,13 +100,17 @@ def compiled(
     train, test = _STEPS[keras.config.backend()](model)
     return Compiled(
         model=model,
-        tasks={task: Task(shape[1:], objectives[task].activation, task * several) for task, shape in outputs.items()},
+        tasks={task: _task(task, shape[1:], objectives[task], several=several) for task, shape in outputs.items()},
         directions=_directions(metrics, trained, several=several),
         build=_build_once(model),
         train=train,
         test=test,
         names=_names(model) if several else {},
     )
+
+
+def _task(name: str, shape: tuple[int | None, ...], objective: Objective, *, several: bool) -> Task:
+    return Task(shape, objective.activation, name * several, objective.target or "")
 
 
 def check_stage(stage: Fit, objectives: Mapping[str, Objective], *, validated: bool) -> None:
@@ -165,7 +171,7 @@ def fitted(tasks: Mapping[str, Task], y: Targets, place: str) -> Targets:
 
     Args:
         tasks: what to expect.
-        y: one array, or arrays by task.
+        y: one array, or arrays by task; those of an output that takes another's are not among them.
         place: which batch it is, for the message.
 
     Returns:
@@ -174,13 +180,17 @@ def fitted(tasks: Mapping[str, Task], y: Targets, place: str) -> Targets:
     Raises:
         DataError: a shape or a label does not fit; names the task and the batch.
     """
+    sources = {name: task.target or name for name, task in tasks.items()}
+    wanted = list(dict.fromkeys(sources.values()))
+    if len(wanted) == 1 < len(tasks) and not isinstance(y, Mapping):
+        y = {wanted[0]: y}
     if isinstance(y, Mapping) != any(task.name for task in tasks.values()) or (
-        isinstance(y, Mapping) and set(y) != set(tasks)
+        isinstance(y, Mapping) and set(y) != set(wanted)
     ):
         got = f"targets for {', '.join(y)}" if isinstance(y, Mapping) else "one array"
-        raise check.DataError(check.sentence(place, f"targets for {', '.join(tasks)}", got))
+        raise check.DataError(check.sentence(place, f"targets for {', '.join(wanted)}", got))
     if isinstance(y, Mapping):
-        return {name: _fitted(task, y[name], place) for name, task in tasks.items()}
+        return {name: _fitted(task, y[sources[name]], place) for name, task in tasks.items()}
     return _fitted(next(iter(tasks.values())), y, place)
 
 
@@ -226,11 +236,14 @@ def _outputs(model: Any, objectives: Mapping[str, Objective]) -> dict[str, tuple
     return {task: tuple(model.output.shape) for task in objectives}
 
 
-def _trained(tasks: Iterable[str], wanted: Sequence[str] | None) -> list[str]:
-    """Those of the tasks that are wanted, in the model's order."""
-    known = list(tasks)
+def _trained(objectives: Mapping[str, Objective], wanted: Sequence[str] | None) -> list[str]:
+    """Those of the tasks that are wanted, in the model's order, each with the outputs that share its targets."""
+    known = list(objectives)
+    for task, objective in objectives.items():
+        if objective.target is not None:
+            check.one_of(f"objectives.{task}.target", objective.target, known)
     chosen = known if wanted is None else [check.one_of("tasks", task, known) for task in wanted]
-    return [task for task in known if task in chosen]
+    return [task for task in known if task in chosen or objectives[task].target in chosen]
 
 
 def _directions(metrics: Mapping[str, list[Any]], trained: Sequence[str], *, several: bool) -> dict[str, Any]:

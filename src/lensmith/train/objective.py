@@ -55,6 +55,8 @@ class Objective:
         activation: what turns the model's logits into its outputs. Losses and metrics are given
             activated outputs, or logits where they can read those.
         weight: the share of this task in the total loss when there are several.
+        target: the task whose targets this output is compared with; None is its own. An auxiliary head of a task
+            names that task here, and needs no targets of its own.
 
     Example:
         >>> Objective("sparse_categorical_crossentropy", ("accuracy",), activation="softmax").weight
@@ -65,6 +67,7 @@ class Objective:
     metrics: tuple[Any, ...] = ()
     activation: Activation = "linear"
     weight: float = 1.0
+    target: str | None = None
 
     def __post_init__(self) -> None:
         check.one_of("activation", self.activation, ACTIVATIONS)
@@ -126,6 +129,7 @@ def describe(objectives: Mapping[str, Objective]) -> dict[str, Any]:
             "metrics": [_described(metric) for metric in objective.metrics],
             "activation": objective.activation,
             "weight": objective.weight,
+            **({"target": objective.target} if objective.target is not None else {}),
         }
         for task, objective in objectives.items()
     }

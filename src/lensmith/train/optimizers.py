@@ -8,6 +8,7 @@ from typing import Any
 
 from lensmith import check
 from lensmith.backend import keras
+from lensmith.backend.optimizers import fastest
 from lensmith.train.history import number
 from lensmith.train.stages import Cosine, Fit
 
@@ -39,7 +40,7 @@ def build(stage: Fit, steps: int) -> Any:
     for key in settings:
         check.one_of(f"optimizer.{name}", key, allowed)
     try:
-        return known[name](learning_rate=_schedule(stage, steps), **settings)
+        return fastest(known[name])(learning_rate=_schedule(stage, steps), **settings)
     except (TypeError, ValueError) as error:
         raise check.SettingError(f"optimizer.{name}: {' '.join(str(error).split())}") from error
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
 from lensmith import check
-from lensmith.backend import keras
 from lensmith.compose.layers import Maker, Padding, Tensor, check_padding, check_window
 
 POOLS = ("max", "average")
@@ -61,5 +60,5 @@ class Pool:
     def build(self, x: Tensor, make: Maker, name: str) -> Tensor:
         if self.padding == "valid":
             check_window(name, x, self.size)
-        layer = keras.layers.MaxPooling2D if self.kind == "max" else keras.layers.AveragePooling2D
+        layer = make.layers.MaxPooling2D if self.kind == "max" else make.layers.AveragePooling2D
         return layer(self.size, strides=self.stride, padding=self.padding, name=name)(x)

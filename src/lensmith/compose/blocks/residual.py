@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from lensmith import check
-from lensmith.backend import keras
 from lensmith.compose.layers import Maker, Tensor, check_flag
 
 Version = Literal["1", "1.5", "2"]
@@ -226,11 +225,11 @@ class _Residual:
         if missing < 0:
             raise check.SettingError(f"{name}: padding cannot take channels away; use shortcut 'projection'")
         if self.stride > 1:
-            x = keras.layers.MaxPooling2D(1, strides=self.stride, name=f"{name}-shortcut-stride")(x)
+            x = self.make.layers.MaxPooling2D(1, strides=self.stride, name=f"{name}-shortcut-stride")(x)
         if missing:
             before = missing // 2
             # Channels and width change places, since Keras pads the two inner axes of an image.
-            x = keras.layers.Permute((1, 3, 2), name=f"{name}-shortcut-turn")(x)
-            x = keras.layers.ZeroPadding2D(((0, 0), (before, missing - before)), name=f"{name}-shortcut-pad")(x)
-            x = keras.layers.Permute((1, 3, 2), name=f"{name}-shortcut-back")(x)
+            x = self.make.layers.Permute((1, 3, 2), name=f"{name}-shortcut-turn")(x)
+            x = self.make.layers.ZeroPadding2D(((0, 0), (before, missing - before)), name=f"{name}-shortcut-pad")(x)
+            x = self.make.layers.Permute((1, 3, 2), name=f"{name}-shortcut-back")(x)
         return x

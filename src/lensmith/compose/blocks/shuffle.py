@@ -24,7 +24,7 @@ def shuffled(x: Tensor, groups: int, name: str) -> Tensor:
     if groups == 1:
         return x
     height, width, channels = x.shape[1:]
-    # Three layers that every backend and saved file knows; of rank 4, so that the feature maps' stride can be followed.
+    # Three layers that every backend, saved file and exporter knows, none of more than four axes.
     x = keras.layers.Reshape((height * width, groups, channels // groups), name=f"{name}-deal")(x)
     x = keras.layers.Permute((1, 3, 2), name=f"{name}-turn")(x)
     return keras.layers.Reshape((height, width, channels), name=name)(x)

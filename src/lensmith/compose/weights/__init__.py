@@ -8,7 +8,7 @@
 
 from lensmith.compose.weights.assigning import Report, assign
 from lensmith.compose.weights.names import OWN, NameMap, Weight, by_block, by_name, by_order, weights_of
-from lensmith.compose.weights.published import PUBLISHED, ClassNames, Source, fetch, source_of
+from lensmith.compose.weights.published import PUBLISHED, ClassNames, Source, fetch, source_of, trained_with
 from lensmith.compose.weights.reading import read
 from lensmith.compose.weights.rows import load, maps_for
 
@@ -29,5 +29,6 @@ __all__ = [
     "maps_for",
     "read",
     "source_of",
+    "trained_with",
     "weights_of",
 ]

@@ -14,9 +14,10 @@ from typing import Any
 
 from lensmith import backend, check, files
 from lensmith.backend import keras
+from lensmith.compose.weights.assigning import Report
 from lensmith.compose.weights.names import NameMap
 from lensmith.compose.weights.rows import maps_for
-from lensmith.compose.weights.table import ROWS, Row
+from lensmith.compose.weights.table import BY_NAMES, ROWS, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +151,22 @@ def _download(source: Source, target: Path, beside: Path) -> None:
         raise check.LensmithError(
             f"{source.url}: could not be fetched: {reason}. Download it elsewhere and put it there: {target}"
         ) from error
+
+
+def trained_with(report: Report) -> Mapping[str, Any]:
+    """The preprocessing that a file's weights were trained with, told by how the file calls them.
+
+    Returns:
+        Settings of ``lensmith.data.Preprocessing``.
+
+    Raises:
+        SettingError: files with these names were trained in several ways; the user has to say which.
+
+    >>> trained_with(Report("torchvision ResNet", (), (), ()))["scaling"]
+    'standardise'
+    """
+    if report.names not in BY_NAMES:
+        expected = f"names of one of {', '.join(BY_NAMES)}"
+        remedy = "Say how pixels were scaled: only who trained the weights knows"
+        raise check.SettingError(check.sentence("weights", expected, report.names, remedy))
+    return MappingProxyType(BY_NAMES[report.names])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lensmith import check
-from lensmith.compose.weights import densenet, efficientnet, mobilenet, resnet, squeezenet, vgg
+from lensmith.compose.weights import densenet, efficientnet, inception, mobilenet, nasnet, resnet, squeezenet, vgg
 from lensmith.compose.weights.assigning import Report, assign
 from lensmith.compose.weights.names import OWN, Arrays, NameMap, weights_of
 from lensmith.compose.weights.reading import read
@@ -23,6 +23,11 @@ _FAMILIES: tuple[tuple[str, tuple[NameMap, ...]], ...] = (
     (r"mobilenet-v1.*", (mobilenet.KERAS_V1,)),
     (r"mobilenet-v2.*", (mobilenet.KERAS_V2,)),
     (r"mobilenet-v3.*", (mobilenet.KERAS_V3, mobilenet.KERAS_V3_IN_ORDER)),
+    (r"inception-v3", (inception.KERAS_V3,)),
+    (r"inception-resnet-v2", (inception.KERAS_RESNET,)),
+    (r"xception", (inception.KERAS_XCEPTION,)),
+    (r"nasnet-mobile", (nasnet.KERAS_MOBILE,)),
+    (r"nasnet-large", (nasnet.KERAS_LARGE,)),
     (r"squeezenet-.*", (squeezenet.CAFFE, squeezenet.COMPRESSED)),
     (r"efficientnet-.*", (efficientnet.KERAS,)),
 )

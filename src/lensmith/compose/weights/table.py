@@ -21,6 +21,7 @@ _TORCH = {
     "deviation": (58.395, 57.12, 57.375),
     "channels": "rgb",
 }
+_SQUEEZENET = _CAFFE | {"mean": (104.0, 117.0, 123.0)}
 _SYMMETRIC = {"scaling": "-1..1", "channels": "rgb"}
 
 _KERNELS = "{}_weights_tf_dim_ordering_tf_kernels{}.h5"
@@ -153,4 +154,29 @@ ROWS: Mapping[str, Row] = {
     "nasnet-mobile": _nasnet("mobile", _NASNET_MOBILE),
     "nasnet-large": _nasnet("large", _NASNET_LARGE),
     **{f"resnet{depth}-cifar-v1": _cifar(depth, sha256) for depth, sha256 in _CIFAR.items()},
+}
+
+# What files were trained with, by the name of the map that knows their names.
+BY_NAMES: Mapping[str, Mapping[str, Any]] = {
+    "keras.applications VGG": _CAFFE,
+    "torchvision VGG": _TORCH,
+    "keras.applications ResNet": _CAFFE,
+    "torchvision ResNet": _TORCH,
+    "keras.applications ResNet V2": _SYMMETRIC,
+    "CIFAR ResNet for PyTorch": _TORCH,
+    "keras.applications DenseNet": _TORCH,
+    "torchvision DenseNet": _TORCH,
+    "published torchvision DenseNet": _TORCH,
+    "keras.applications MobileNet V1": _SYMMETRIC,
+    "keras.applications MobileNet V2": _SYMMETRIC,
+    "keras.applications MobileNet V3": _SYMMETRIC,
+    "keras.applications MobileNet V3, in order": _SYMMETRIC,
+    "keras.applications Inception V3": _SYMMETRIC,
+    "keras.applications Inception-ResNet V2": _SYMMETRIC,
+    "keras.applications Xception": _SYMMETRIC,
+    "keras.applications NASNet with 4 cells a group": _SYMMETRIC,
+    "keras.applications NASNet with 6 cells a group": _SYMMETRIC,
+    "keras.applications EfficientNet": _TORCH,
+    "SqueezeNet for Caffe": _SQUEEZENET,
+    "SqueezeNet with Deep Compression": _SQUEEZENET,
 }

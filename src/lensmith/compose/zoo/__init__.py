@@ -15,6 +15,7 @@ from types import MappingProxyType
 from lensmith import check
 from lensmith.compose.recipe import Recipe
 from lensmith.compose.zoo.alexnet import ALEXNET
+from lensmith.compose.zoo.autoencoder import AUTOENCODER
 from lensmith.compose.zoo.cifar_resnet import CIFAR_RESNET, cifar_resnet
 from lensmith.compose.zoo.dense import DENSE
 from lensmith.compose.zoo.densenet import DENSENET
@@ -31,6 +32,7 @@ from lensmith.compose.zoo.resnext import RESNEXT
 from lensmith.compose.zoo.se import SE
 from lensmith.compose.zoo.shufflenet import SHUFFLENET
 from lensmith.compose.zoo.squeezenet import SQUEEZENET
+from lensmith.compose.zoo.unet import UNET
 from lensmith.compose.zoo.vgg import VGG, vgg
 from lensmith.compose.zoo.wide_resnet import WIDE_RESNET
 from lensmith.compose.zoo.xception import XCEPTION
@@ -55,12 +57,14 @@ FAMILIES: tuple[Family, ...] = (
     SQUEEZENET,
     SHUFFLENET,
     EFFICIENTNET,
+    UNET,
+    AUTOENCODER,
 )
 TABLE: Mapping[str, Recipe] = MappingProxyType(
     {name: recipe for each in FAMILIES for name, recipe in each.recipes.items()}
 )
 
-__all__ = ["FAMILIES", "TABLE", "Family", "cifar_resnet", "family", "get", "names", "resnet", "vgg"]
+__all__ = ["FAMILIES", "TABLE", "Family", "cifar_resnet", "family", "get", "names", "nasnet", "resnet", "vgg"]
 
 
 def names() -> tuple[str, ...]:

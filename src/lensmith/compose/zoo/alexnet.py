@@ -11,6 +11,7 @@ The paper's Figure 2 says 224×224 pixels; its 55×55 maps after a window of 11 
 from __future__ import annotations
 
 from lensmith.compose.blocks import Conv, Pool
+from lensmith.compose.blocks.conv import Order
 from lensmith.compose.parts import Group, Groups
 from lensmith.compose.recipe import Recipe
 from lensmith.compose.tasks import Classify
@@ -27,7 +28,8 @@ def alexnet(towers: int = 2, *, local: bool = True) -> Recipe:
     Raises:
         SettingError: the towers are no whole number of at least 1.
     """
-    norm, pool = "local" if local else "none", Pool(3, stride=2)
+    norm: Order = "local" if local else "none"
+    pool = Pool(3, stride=2)
     return Recipe(
         input=(227, 227, 3),
         stem=None,

@@ -1,7 +1,7 @@
 """DenseNet (Huang et al. 2017, Table 1): four dense blocks with transitions between them, bottlenecks and compression.
 
 No bias in any convolution, since a batch normalisation follows each sooner or later. Epsilon and the momentum of the
-moving averages are those of ``keras.applications``, whose numbers these are; the paper's code in torch has 1e-5 and 0.9.
+moving averages are those of ``keras.applications``, whose numbers these are; torch's own are 1e-5 and 0.9.
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
 """Inception modules and GoogLeNet (Szegedy et al. 2015, Figure 2 and Table 1), and the books' module.
 
-No batch normalisation, a bias in every convolution. GoogLeNet's two auxiliary classifiers are not part of the
-row: they stand beside a recipe, read ``learner-group2-block1`` and ``learner-group2-block4`` (4a and 4d), and are
-used in training only. The paper's two local response normalisations in the stem are left out: they have no
-parameters, and Simonyan & Zisserman (2015, Section 4.1) found that they do not help. Weights that were trained with
-them, as Caffe's, therefore do not belong in this row. A pool of stride 2 pads where its window leaves the image, as
-Caffe rounds up; the two agree on even sizes, such as all of the 224 pixels' own.
+No batch normalisation, a bias in every convolution. GoogLeNet's two auxiliary classifiers are for training only and
+refer to a task by its name, so the row has none; :func:`auxiliaries` gives them.
+
+The paper's two local response normalisations in the stem (Figure 3) are left out: they have no parameters, and
+Simonyan & Zisserman (2015, Section 4.1) found that they do not help. Weights that were trained with them, as Caffe's,
+therefore do not belong in this row. A pool of stride 2 pads where its window leaves the image, where Caffe rounds up:
+the same on even sizes, such as all that 224 pixels lead to.
 """
 
 from __future__ import annotations
 
 from lensmith import check
+from lensmith.compose.auxiliary import Auxiliary
 from lensmith.compose.blocks import Branches, Pool, Step
 from lensmith.compose.parts import Group, Groups, Steps
 from lensmith.compose.recipe import Recipe
@@ -64,6 +66,16 @@ def reduced(ones: int, before_threes: int, threes: int, before_fives: int, fives
             (_AROUND, _step(pooled, 1)),
         )
     )
+
+
+def auxiliaries(task: str = "label") -> tuple[Auxiliary, Auxiliary]:
+    """GoogLeNet's two auxiliary classifiers (Section 5), on modules 4a and 4d, for images of at least 65 pixels.
+
+    >>> from dataclasses import replace
+    >>> replace(GOOGLENET, auxiliaries=auxiliaries()).count(auxiliaries=True)[0]
+    13378280
+    """
+    return Auxiliary(task, "learner-group2-block1"), Auxiliary(task, "learner-group2-block4")
 
 
 def _step(filters: int, kernel: int, stride: int = 1) -> Step:

@@ -1,4 +1,4 @@
-"""Wide ResNet (Zagoruyko & Komodakis 2016, Table 1): version 2 of ResNet for 32×32 pictures, shallower and k times wider.
+"""Wide ResNet (Zagoruyko & Komodakis 2016, Table 1): version 2 of ResNet for 32×32 pictures, but k times wider.
 
 Depth is 6n + 4: a 3×3 stem of 16 filters, three groups of n two-convolution blocks with 16k, 32k and 64k filters, and
 in each group a 1×1 projection. Counted without biases but for the last layer: this gives the paper's 36.5, 11.0 and
