@@ -18,7 +18,7 @@ from lensmith.compose import Dense, Group, Groups, Recipe, Steps, zoo
 from lensmith.compose.cells import CellGroup
 
 # Odd and not square on purpose; a row takes the first that its strides and pools leave something of.
-SIZES = ((33, 47), (47, 65), (81, 95), (143, 157))
+SIZES = ((33, 47), (47, 65), (81, 95), (189, 203))
 
 
 def _narrow(recipe: Recipe, share: int) -> Recipe:

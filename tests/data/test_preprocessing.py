@@ -128,3 +128,20 @@ def test_images_of_many_sizes_need_one():
         data.preprocessing(records)
     with pytest.raises(check.DataError, match="there are no records"):
         data.preprocessing(records[:0])
+
+
+def test_the_order_of_channels_changes_before_they_are_scaled():
+    """As a network trained with Caffe takes them: blue first, less the mean of each."""
+    caffe = Preprocessing(
+        image=(1, 1, 3), scaling="standardise", mean=(100, 10, 1), deviation=(1, 1, 1), channels="bgr"
+    )
+    np.testing.assert_allclose(caffe(PIXELS)[0, 0], [155, 41, -1])
+    assert Preprocessing.from_dict(json.loads(json.dumps(caffe.to_dict()))) == caffe
+    records = data.from_arrays(np.stack([PIXELS, PIXELS]), [0, 1])
+    ((x, _),) = list(data.batches(records, caffe, size=2).epoch(0))  # in memory
+    np.testing.assert_allclose(x[0, 0, 0], [155, 41, -1])
+
+
+def test_gray_images_have_no_order_of_channels():
+    with pytest.raises(check.SettingError, match="preprocessing.channels: expected 'rgb' but for colour images"):
+        Preprocessing(image=(1, 1, 1), channels="bgr")

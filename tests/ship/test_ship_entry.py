@@ -82,6 +82,7 @@ def test_its_weights_are_those_of_the_resize_matrix(before, after):
         Preprocessing(image=(5, 4, 3), scaling="0..1"),
         Preprocessing(image=(5, 4, 1), scaling="-1..1"),
         Preprocessing(image=(5, 4, 3), scaling="standardise", mean=(10, 20, 30), deviation=(2, 0, 50)),
+        Preprocessing(image=(5, 4, 3), scaling="standardise", mean=(10, 20, 30), deviation=(2, 1, 5), channels="bgr"),
     ],
 )
 def test_the_scaling_inside_is_that_of_data(preprocessing, draw):

@@ -106,9 +106,8 @@ def build_auxiliaries(
     outputs = {}
     for name, one in named(auxiliaries).items():
         x = _tapped(f"auxiliary {name}", one.tap, trunk)
-        head = replace(
-            tasks[one.task], pool="flatten", hidden=one.hidden, dropout=one.dropout, activation=one.activation
-        )
+        own: Any = tasks[one.task]  # of a kind that check_auxiliaries lets pass
+        head = replace(own, pool="flatten", hidden=one.hidden, dropout=one.dropout, activation=one.activation)
         outputs[name] = build_head(head, _reduced(one, x, make, f"task-{name}"), make, name)
     return outputs
 

@@ -330,7 +330,7 @@ def _reconstructed(task: Reconstruct, x: Tensor, make: Maker, name: str, source:
     last = f"task-{name}-{'output' if task.activation == 'linear' else 'logits'}"
     if len(x.shape) == 2:
         shaped = len(source) > 1
-        x = make.dense(x, f"task-{name}-dense" if shaped else last, math.prod(source))
+        x = make.dense(x, f"task-{name}-maps" if shaped else last, math.prod(source))
         x = make.layers.Reshape(source, name=last)(x) if shaped else x
     else:
         x = make.conv(_cut(x, make, f"task-{name}-crop", source), last, source[-1], task.kernel, bias=True)
