@@ -21,6 +21,24 @@ from lensmith.compose.cells import CellGroup
 SIZES = ((33, 47), (47, 65), (81, 95), (189, 203))
 
 
+# Rows whose every test is quick enough for each change, besides the first of each family; the others run as slow ones.
+QUICK = {"compact", "conv-digits", "histology-v3", "dense-multi-task", "dense-digits-dropout"}
+QUICK |= {"resnet18-v2", "resnet50-v1.5", "resnet50-v2-keras", "resnet20-cifar-v2"}
+QUICK |= {"mobilenet-v2", "mobilenet-v3-small", "squeezenet-1.1", "squeezenet-1.0-complex", "alexnet-one-tower"}
+QUICK |= {next(iter(family.recipes)) for family in zoo.FAMILIES}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves the slow ones out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is done to every row of the zoo as slow, but for the quick rows."""
+    for item in items:
+        if item.path.stem in ("test_zoo_contract", "test_zoo_golden") and isinstance(item, pytest.Function):
+            params = getattr(item, "callspec", None)
+            row = params.params.get("name", params.params.get("row")) if params else None
+            if row in zoo.TABLE and row not in QUICK:
+                item.add_marker(pytest.mark.slow)
+
+
 def _narrow(recipe: Recipe, share: int) -> Recipe:
     """The same structure: a fraction of the filters, little hidden layers, two blocks where a group repeats one."""
     tasks = {name: _narrow_head(task) for name, task in recipe.tasks.items()}

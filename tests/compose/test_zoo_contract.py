@@ -14,7 +14,10 @@ from lensmith.backend import keras
 from lensmith.compose import Basic, Bottleneck, Conv, ConvStem, Dense, Groups, Pool, Recipe, zoo
 from lensmith.compose.views import tap_name
 
-EVERY = pytest.mark.parametrize("name", zoo.names())
+
+pytestmark = pytest.mark.backends
+
+EVERY = pytest.mark.parametrize("name", zoo.names())  # most of them slow, see conftest.py
 # One of each kind of structure, for what costs more than a moment.
 FEW = pytest.mark.parametrize(
     "name",
@@ -29,6 +32,11 @@ FEW = pytest.mark.parametrize(
         "resnet18-v2",
         "resnet50-v1.5",
         "resnet20-cifar-v1",
+        "googlenet",
+        "mobilenet-v2",
+        "densenet121",
+        "shufflenet-v1-g1",
+        "squeezenet-1.0",
     ],
 )
 ACTIVATIONS = {
@@ -163,7 +171,10 @@ def test_probabilities_are_the_activation_of_the_logits(name, small, built, batc
     logits, answers = numbers(compose.logits(model)(x)), numbers(model(x))
     assert list(logits) == list(answers)
     for key, task in zip(answers, recipe.tasks.values(), strict=True):
-        assert answers[key].shape == (2, task.units)
+        if task.kind in ("mask", "image"):  # an answer for each pixel
+            assert answers[key].ndim == len(recipe.input) + 1
+        else:
+            assert answers[key].shape == (2, task.units)
         assert np.isfinite(answers[key]).all()
         expected = ACTIVATIONS[task.output_activation](logits[key].astype("float64"))
         np.testing.assert_allclose(answers[key], expected, atol=1e-6, rtol=1e-5)
@@ -193,10 +204,14 @@ def test_outline_accounts_for_every_weight_in_order(name, small, built):
     assert sum(part.trainable for part in parts) == trainable
     assert sum(part.layers for part in parts) == len(model.layers)
     kinds = [part.name for part in parts]
-    groups = [f"learner-group{i + 1}" for i in range(len(getattr(recipe.learner, "groups", ())))]
     stem = ["stem"] if recipe.stem else []
-    learner = [part for part in kinds if part == "learner"]  # dense layers, or the last norm of version 2
-    assert kinds == ["input", *stem, *groups, *learner, *(f"task-{task}" for task in recipe.tasks)]
+    tasks = [f"task-{task}" for task in recipe.tasks]
+    learner = kinds[1 + len(stem) : len(kinds) - len(tasks)]
+    assert kinds == ["input", *stem, *learner, *tasks]
+    groups = [part for part in learner if re.fullmatch(r"learner-group\d+", part)]
+    assert groups == [f"learner-group{i + 1}" for i in range(len(groups))]
+    if isinstance(recipe.learner, Groups):
+        assert len(groups) == len(recipe.learner.groups)
 
 
 @FEW

@@ -39,7 +39,7 @@ def row(request, small, built, batch, fill):
     model = built(name)
     kept = [weight.copy() for weight in model.get_weights()]  # on torch they are windows on the weights
     outputs = keras.tree.flatten(compose.logits(fill(model))(batch(small(name).input, 1)))
-    first = np.concatenate([keras.ops.convert_to_numpy(output)[0] for output in outputs])[:6]
+    first = np.concatenate([keras.ops.convert_to_numpy(output)[0].ravel() for output in outputs])[:6]
     model.set_weights(kept)
     return name, {
         "input": list(recipe.input),

@@ -18,7 +18,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from lensmith import check
+from lensmith import backend, check
 from lensmith.backend import keras
 from lensmith.compose import Binary, Chain, Recipe, read_yaml
 from lensmith.compose.tasks import takes
@@ -87,7 +87,7 @@ class Saved:
         )
 
     def _batch(self, x: np.ndarray) -> Outputs:
-        y = self.model.predict_on_batch(x)
+        y = backend.predict(self.model, x)
         tasks = list(self.recipe.tasks)
         outputs = y if isinstance(y, dict) else {tasks[0]: y}
         return {task: np.asarray(outputs[task]) for task in tasks}
