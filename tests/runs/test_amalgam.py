@@ -21,7 +21,7 @@ RECIPE = compose.Recipe(
     ),
     tasks={
         "species": compose.Classify(10, pool="max", hidden=(64,)),
-        "quality": compose.Regress(pool="max"),
+        "quality": compose.Regress(pool="max", hidden=(32,), weight=4),
         "where": compose.Localise(pool="flatten", hidden=(64,)),
     },
 )
@@ -76,7 +76,6 @@ def test_three_tasks_on_scenes_of_bundled_digits(tmp_path, monkeypatch):
     records = scenes(images, np.array([record.targets["label"] for record in digits]))
     run = trained(tmp_path / "run", records, epochs=8)
     metrics = run.results["metrics"]
-    print(metrics)
     assert metrics["species_accuracy"] > 0.5  # chance is 0.1
     assert metrics["quality_mean_absolute_error"] < 0.15  # the spread of the brightness is 0.17
     assert metrics["where_iou"] > 0.5  # a box in the middle of the canvas has 0.3
@@ -94,7 +93,6 @@ def test_three_tasks_on_mnist_scenes(shared_data, tmp_path, monkeypatch):
     records = scenes(images, idx("t10k-labels", 8)[:4000].astype(np.int64))
     run = trained(tmp_path / "run", records, epochs=8)
     metrics = run.results["metrics"]
-    print(metrics)
     assert metrics["species_accuracy"] > 0.9
     assert metrics["quality_mean_absolute_error"] < 0.1
     assert metrics["where_iou"] > 0.75
