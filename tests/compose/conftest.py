@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lensmith import check
+from lensmith.backend import keras
 from lensmith.compose import Dense, Group, Groups, Recipe, Steps, zoo
 from lensmith.compose.cells import CellGroup
 
@@ -26,16 +27,20 @@ QUICK = {"compact", "conv-digits", "histology-v3", "dense-multi-task", "dense-di
 QUICK |= {"resnet18-v2", "resnet50-v1.5", "resnet50-v2-keras", "resnet20-cifar-v2"}
 QUICK |= {"mobilenet-v2", "mobilenet-v3-small", "squeezenet-1.1", "squeezenet-1.0-complex", "alexnet-one-tower"}
 QUICK |= {next(iter(family.recipes)) for family in zoo.FAMILIES}
+# JAX and TensorFlow compile every operation anew for every shape: one row of each kind of block is enough there.
+ELSEWHERE = {"dense-multi-task", "compact", "histology-v3", "resnet18-v2", "resnet50-v2-keras", "densenet121"}
+ELSEWHERE |= {"googlenet", "mobilenet-v2", "shufflenet-v1-g1", "squeezenet-1.0", "alexnet", "unet"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves the slow ones out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is done to every row of the zoo as slow, but for the quick rows."""
+    quick = QUICK if keras.config.backend() == "torch" else ELSEWHERE
     for item in items:
         if item.path.stem in ("test_zoo_contract", "test_zoo_golden") and isinstance(item, pytest.Function):
             params = getattr(item, "callspec", None)
             row = params.params.get("name", params.params.get("row")) if params else None
-            if row in zoo.TABLE and row not in QUICK:
+            if row in zoo.TABLE and row not in quick:
                 item.add_marker(pytest.mark.slow)
 
 

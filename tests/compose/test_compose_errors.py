@@ -36,7 +36,8 @@ PYTHON = {
     "block for a learner": (
         lambda: Recipe((8, 8, 1), None, Conv(), {"y": Binary()}),
         "learner",
-        "Groups, Dense or None",
+        "Groups, Dense, ",
+        "or None",
     ),
     "learner for a stem": (lambda: Recipe((8,), Dense((3,)), None, {"y": Binary()}), "stem", "Flatten or None"),
     "block for a group": (lambda: Groups(Conv()), "groups: expected Group records"),

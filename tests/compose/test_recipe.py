@@ -171,6 +171,7 @@ def test_every_default_is_written_out():
     written = Recipe((4,), Flatten(), None, {"y": Binary()}).to_dict()
     head = {"part": "binary", "pool": "average", "hidden": [], "dropout": 0.0, "activation": "relu", "weight": 1.0}
     usual = {"part": "conventions", "epsilon": 1e-5, "momentum": 0.9, "padding": "symmetric", "bias": False}
+    usual |= {"norm_scale": True}
     assert written["tasks"] == {"y": head}
     assert written["conventions"] == usual
     assert (written["input"], written["stem"], written["learner"]) == ([4], {"part": "flatten"}, None)

@@ -14,7 +14,6 @@ from lensmith.backend import keras
 from lensmith.compose import Basic, Bottleneck, Conv, ConvStem, Dense, Groups, Pool, Recipe, zoo
 from lensmith.compose.views import tap_name
 
-
 pytestmark = pytest.mark.backends
 
 EVERY = pytest.mark.parametrize("name", zoo.names())  # most of them slow, see conftest.py

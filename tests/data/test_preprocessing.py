@@ -143,5 +143,5 @@ def test_the_order_of_channels_changes_before_they_are_scaled():
 
 
 def test_gray_images_have_no_order_of_channels():
-    with pytest.raises(check.SettingError, match="preprocessing.channels: expected 'rgb' but for colour images"):
+    with pytest.raises(check.SettingError, match=r"preprocessing\.channels: expected 'rgb' but for colour images"):
         Preprocessing(image=(1, 1, 1), channels="bgr")

@@ -21,7 +21,7 @@ RECIPE = compose.Recipe(
     ),
     tasks={
         "species": compose.Classify(10, pool="max", hidden=(64,)),
-        "quality": compose.Regress(pool="max", hidden=(32,), weight=4),
+        "quality": compose.Regress(pool="average", hidden=(32,), weight=4),
         "where": compose.Localise(pool="flatten", hidden=(64,)),
     },
 )
@@ -77,7 +77,7 @@ def test_three_tasks_on_scenes_of_bundled_digits(tmp_path, monkeypatch):
     run = trained(tmp_path / "run", records, epochs=8)
     metrics = run.results["metrics"]
     assert metrics["species_accuracy"] > 0.5  # chance is 0.1
-    assert metrics["quality_mean_absolute_error"] < 0.15  # the spread of the brightness is 0.17
+    assert metrics["quality_mean_absolute_error"] < 0.14  # always saying the mean gives 0.15
     assert metrics["where_iou"] > 0.5  # a box in the middle of the canvas has 0.3
     check_one_pass(run.saved(), records[0].image, monkeypatch)
     check_one_file(run, records)

@@ -8,6 +8,7 @@ that follows it, and an activation is done in place. What comes out is what the 
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,10 +66,11 @@ def forward(model: Any) -> Forward:
         return lambda x, training: model(x, training=training)
     source, target = model.inputs[0], keras.tree.map_structure(id, model.output)
     layers = [layer for step in steps for layer in step.layers]
+    whole = weakref.ref(model)  # whoever keeps this function must not keep the model alive by it
 
     def run(x: Tensor, training: bool) -> Any:
         if tuple(x.shape[1:]) != tuple(source.shape[1:]) or any(map(native.hooked, layers)):
-            return model(x, training=training)
+            return whole()(x, training=training)
         places = {id(source): keras.ops.convert_to_tensor(x, dtype=source.dtype)}
         for step in steps:
             inputs = [places[place] for place in step.sources]

@@ -153,9 +153,9 @@ def lay_out(variable: Any, order: tuple[int, ...]) -> None:
 
 
 def hooked(layer: Any) -> bool:
-    """Whether somebody listens to the layer, in torch's way, so that it has to be called as a whole."""
+    """Whether somebody listens to the layer, in torch's way or by a call of its own, so that it must be called whole."""
     attributes = vars(layer)
-    return any(attributes[name] for name in _HOOKS)
+    return "call" in attributes or any(attributes[name] for name in _HOOKS)
 
 
 def special(layer: Any) -> bool:

@@ -179,6 +179,7 @@ class Group:
 class Groups:
     """A convolutional learner: groups of blocks, one after the other.
 
+    >>> from lensmith.compose import Conv
     >>> Groups(Group(Conv(), filters=16), Group(Conv(), filters=(32, 64), pool=2)).groups[1].pool
     Pool(size=2, stride=None, kind='max', padding='valid')
     """
