@@ -153,7 +153,7 @@ def lay_out(variable: Any, order: tuple[int, ...]) -> None:
 
 
 def hooked(layer: Any) -> bool:
-    """Whether somebody listens to the layer, in torch's way or by a call of its own, so that it must be called whole."""
+    """Whether somebody listens to the layer, in torch's way or with a call of its own: it is called whole."""
     attributes = vars(layer)
     return "call" in attributes or any(attributes[name] for name in _HOOKS)
 
