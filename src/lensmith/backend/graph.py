@@ -70,7 +70,8 @@ def forward(model: Any) -> Forward:
 
     def run(x: Tensor, training: bool) -> Any:
         if tuple(x.shape[1:]) != tuple(source.shape[1:]) or any(map(native.hooked, layers)):
-            return whole()(x, training=training)
+            owner: Any = whole()
+            return owner(x, training=training)
         places = {id(source): keras.ops.convert_to_tensor(x, dtype=source.dtype)}
         for step in steps:
             inputs = [places[place] for place in step.sources]

@@ -13,18 +13,19 @@ NAME = "evaluate"
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="A run, a saved model or a shipped artifact.")],
+    model: Annotated[Path, typer.Argument(help="A run, a saved model, a shipped artifact or a zoo name.")],
     source: Annotated[str, typer.Argument(metavar="DATA", help="A folder of images in class folders.")],
     part: Annotated[
         Literal["train", "validation", "test", "all"] | None,
         typer.Option(help="Which part of DATA. [default: test where DATA has parts, else all]"),
     ] = None,
+    weights: Annotated[str | None, typer.Option(help="For a zoo name: imagenet, cifar10, or a file.")] = None,
     as_json: show.Json = False,
 ) -> None:
     """Loss, metrics and counts of each class of MODEL on DATA."""
     from lensmith import runs
 
-    scores = runs.evaluate(model, source, part=part)
+    scores = runs.evaluate(model, source, part=part, weights=weights)
     console = show.console(as_json)
     values = scores.to_dict()
     for name, value in values.items():

@@ -10,6 +10,7 @@ from typing import Any
 from lensmith import check, data, ship
 from lensmith.compose import Chain, Recipe, weights, zoo
 from lensmith.runs.spec import ModelSpec, WeightsSpec
+from lensmith.ship.published import file_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def backbone(model: ModelSpec) -> Backbone | None:
     if row is None:
         remedy = "Say model.weights: {source: …, row: resnet50-v1}"
         raise check.SettingError(f"model.weights.row: missing; the learner is no name of the zoo. {remedy}")
-    file, published = ship.file_of(row, model.weights.source)
+    file, published = file_of(row, model.weights.source)
     return Backbone(zoo.get(row), row, file, published.preprocessing if published else None)
 
 
