@@ -11,6 +11,8 @@ the same on even sizes, such as all that 224 pixels lead to.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lensmith import check
 from lensmith.compose.auxiliary import Auxiliary
 from lensmith.compose.blocks import Branches, Pool, Step
@@ -108,5 +110,10 @@ INCEPTION = Family(
     name="Inception",
     origin="Szegedy et al. 2015, Going Deeper with Convolutions; the module of Ferlitsch 2021",
     convention="a bias in every convolution, no batch normalisation; GoogLeNet without its auxiliary classifiers",
-    recipes={"googlenet": GOOGLENET, "inception-book": BOOK},
+    recipes={
+        "googlenet": GOOGLENET,
+        # Trained with two further heads, each of weight 0.3, and counted, saved and shipped without them.
+        "googlenet-auxiliaries": replace(GOOGLENET, auxiliaries=auxiliaries()),
+        "inception-book": BOOK,
+    },
 )
