@@ -114,3 +114,11 @@ def _every_name(names, model):
 def test_a_network_that_sorts_nothing_has_no_published_weights(tmp_path):
     with pytest.raises(check.SettingError, match=r"dense-regressor: expected a network that sorts images"):
         ship.pretrained("dense-regressor", tmp_path / "weights.npz")
+
+
+def test_a_chain_is_joined_of_trained_models_and_not_trained_as_a_run(tmp_path):
+    find = compose.Recipe((8, 8, 1), None, EYE, {"where": compose.Localise()})
+    chain = compose.Chain(find, compose.Crop("where"), RECIPE)
+    parts = data.split(data.bundled("digits")[:50], 0.6, 0.2, 0.2)
+    with pytest.raises(check.SettingError, match=r"recipe: expected a Recipe; got Chain\. Train the two models"):
+        runs.start(tmp_path / "run", recipe=chain, data=parts)

@@ -88,6 +88,9 @@ def prepare_records(
     Raises:
         SettingError, DataError: a setting is wrong, or the parts do not belong together.
     """
+    if not isinstance(recipe, Recipe):
+        remedy = "Train the two models of a chain by themselves, then join them: lensmith.ship.chain"
+        raise check.SettingError(check.sentence("recipe", "a Recipe", type(recipe).__name__, remedy))
     for part in parts[1:]:
         if part and dict(part.labels) != dict(parts[0].labels):
             expected = "parts with the same labels in the same order"
