@@ -13,7 +13,7 @@ from lensmith.backend import keras
 from lensmith.compose import Branches, Classify, Conv, Conventions, Group, Groups, Recipe, Step, zoo
 from lensmith.compose.cost import lines as cost_lines
 from lensmith.compose.layers import Maker
-from lensmith.compose.recipe import _assemble
+from lensmith.compose.recipe import assemble
 from lensmith.compose.weights import assign, inception, weights_of
 from lensmith.compose.zoo.inception import auxiliaries, naive, reduced
 
@@ -152,7 +152,7 @@ KERAS = [
 def test_same_numbers_as_keras_applications(name, other, names, size, pairs, fill, batch):
     reference = fill(getattr(keras.applications, other)(weights=None, input_shape=size, classes=7))
     recipe = replace(zoo.get(name), input=size, tasks={"label": Classify(7)})
-    model = _assemble(recipe, Maker(seed=0, empty=True, conventions=recipe.conventions), auxiliaries=False)
+    model = assemble(recipe, Maker(seed=0, empty=True, conventions=recipe.conventions), auxiliaries=False)
     report = assign(model, {weight.path: array(weight).copy() for weight in reference.weights}, names)
     assert (len(report.loaded), report.left, report.unused) == (len(model.weights), (), ())
     pairs = {**pairs, "task-label-pool": "avg_pool", "task-label-probabilities": "predictions"}

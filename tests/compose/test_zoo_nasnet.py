@@ -15,7 +15,7 @@ from lensmith.compose import Classify, Recipe, outline, tap_names, zoo
 from lensmith.compose.cells import CellGroup, Cells
 from lensmith.compose.cost import lines as cost_lines
 from lensmith.compose.layers import Maker
-from lensmith.compose.recipe import _assemble
+from lensmith.compose.recipe import assemble
 from lensmith.compose.weights import assign
 from lensmith.compose.weights.nasnet import keras_map
 from lensmith.compose.zoo import nasnet as make_nasnet
@@ -73,7 +73,7 @@ def test_same_numbers_as_keras_applications(count, channels, stem, skip, size, f
     fill(reference)
     recipe = make_nasnet(count, channels, stem=stem, skip=skip, size=33)
     recipe = replace(recipe, input=(*size, 3), tasks={"label": Classify(7)})
-    model = _assemble(recipe, Maker(seed=0, empty=True, conventions=recipe.conventions), auxiliaries=False)
+    model = assemble(recipe, Maker(seed=0, empty=True, conventions=recipe.conventions), auxiliaries=False)
     arrays = {
         f"{layer.name}/{weight.name}": array(weight).copy() for layer in reference.layers for weight in layer.weights
     }

@@ -14,7 +14,7 @@ from lensmith.compose import Classify, Group, Groups, Recipe, tap_names, zoo
 from lensmith.compose.blocks import SeparableConv, SeparableResidual
 from lensmith.compose.cost import lines as cost_lines
 from lensmith.compose.layers import Maker
-from lensmith.compose.recipe import _assemble
+from lensmith.compose.recipe import assemble
 from lensmith.compose.weights import assign, inception
 
 
@@ -94,7 +94,7 @@ def test_same_numbers_as_keras_applications(fill, batch):
     size = (71, 90, 3)
     reference = fill(keras.applications.Xception(weights=None, input_shape=size, classes=7))
     recipe = replace(zoo.get("xception"), input=size, tasks={"label": Classify(7)})
-    model = _assemble(recipe, Maker(seed=0, empty=True, conventions=recipe.conventions), auxiliaries=False)
+    model = assemble(recipe, Maker(seed=0, empty=True, conventions=recipe.conventions), auxiliaries=False)
     arrays = {weight.path: array(weight).copy() for weight in reference.weights}
     report = assign(model, arrays, inception.KERAS_XCEPTION)
     assert (len(report.loaded), report.left, report.unused) == (len(model.weights), (), ())

@@ -16,7 +16,7 @@ from lensmith.compose import written
 from lensmith.compose.auxiliary import Auxiliary
 from lensmith.compose.cropping import crop_and_resize, widened
 from lensmith.compose.layers import Maker, check_flag
-from lensmith.compose.recipe import Recipe
+from lensmith.compose.recipe import Recipe, backbone
 from lensmith.compose.tasks import Localise, Task, build_head
 
 BACKBONE = "then"  # the layer that holds the second model's stem and learner
@@ -160,9 +160,7 @@ def _joined(chain: Chain, model: Any, seed: int | None) -> Any:
 def _backbone(recipe: Recipe, make: Maker) -> Any:
     """Stem and learner as a model whose layers carry the prefix, so that every weight of the whole has its own name."""
     source = keras.Input(recipe.input, name="crop")
-    x = recipe.stem.build(source, make) if recipe.stem else source
-    x = recipe.learner.build(x, make) if recipe.learner else x
-    plain = keras.Model(source, x, name=BACKBONE)
+    plain = keras.Model(source, backbone(recipe, source, make), name=BACKBONE)
     return keras.models.clone_model(plain, clone_function=_with_prefix)
 
 

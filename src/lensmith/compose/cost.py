@@ -17,7 +17,7 @@ from lensmith.backend import keras
 from lensmith.compose import graph
 from lensmith.compose.graph import Call
 from lensmith.compose.layers import Maker
-from lensmith.compose.recipe import Recipe, _assemble
+from lensmith.compose.recipe import Recipe, assemble
 from lensmith.compose.sketch import Shape, Sketch, Sketches
 
 # Layers whose kernels meet each place of the output once, and those whose kernels meet each place of the input.
@@ -100,7 +100,7 @@ def sketch(recipe: Recipe) -> Any:
     Raises:
         SettingError: the parts do not fit each other or the input.
     """
-    return _assemble(
+    return assemble(
         recipe, Maker(seed=0, empty=True, conventions=recipe.conventions, layers=Sketches()), auxiliaries=False
     )
 

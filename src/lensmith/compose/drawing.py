@@ -19,7 +19,7 @@ from lensmith.compose.cells import CellGroup, Cells
 from lensmith.compose.layers import Maker, sides
 from lensmith.compose.outline import Part, outline, part_of
 from lensmith.compose.parts import ConvStem, Dense, Groups, Steps
-from lensmith.compose.recipe import Recipe, _assemble
+from lensmith.compose.recipe import Recipe, assemble
 
 Role = Literal["input", "stem", "learner", "task", "auxiliary"]
 _LONGEST = 4  # so many different steps or blocks are named one by one
@@ -78,7 +78,7 @@ def plan(recipe: Recipe) -> tuple[Box, ...]:
     ['conv 7×7 /2 64 → max pool 3 /2', '2 × basic 64']
     """
     make = Maker(seed=0, empty=True, conventions=recipe.conventions)
-    model = _assemble(recipe, make, auxiliaries=True)
+    model = assemble(recipe, make, auxiliaries=True)
     taps = [
         Tap(name, layer, tuple(model.get_layer(layer).output.shape[1:]))
         for name, layer in views.tap_names(model).items()

@@ -27,8 +27,10 @@ ACTIVATIONS: tuple[str, ...] = (
     "silu",
     "hard_silu",
     "hard_sigmoid",
+    "tanh",
+    "sigmoid",
+    "linear",
 )
-ACTIVATIONS += ("tanh", "sigmoid", "linear")
 
 # He et al. 2015, equation 10: a normal distribution, which is not truncated (and drawing one that is takes 15 times
 # as long on torch); Glorot & Bengio 2010, equation 16.
@@ -261,14 +263,13 @@ class Maker:
         """A fully connected layer, Glorot-initialised (Glorot & Bengio 2010), with bias."""
         return self.layers.Dense(units, kernel_initializer=self._initializer(name, GLOROT), name=name)(x)
 
-    def norm(self, x: Tensor, name: str, *, scale: bool | None = None) -> Tensor:
-        """Batch normalisation over the channels (Ioffe & Szegedy 2015), with or without its factor gamma.
-
-        None has it where the recipe's conventions do.
-        """
-        scale = self.conventions.norm_scale if scale is None else scale
+    def norm(self, x: Tensor, name: str) -> Tensor:
+        """Batch normalisation over the channels (Ioffe & Szegedy 2015), as the recipe's conventions say."""
         made = self.layers.BatchNormalization(
-            momentum=self.conventions.momentum, epsilon=self.conventions.epsilon, scale=scale, name=name
+            momentum=self.conventions.momentum,
+            epsilon=self.conventions.epsilon,
+            scale=self.conventions.norm_scale,
+            name=name,
         )
         return made(x)
 

@@ -133,8 +133,10 @@ class Group:
             if block.takes_filters == (self.filters is None):
                 expected = "a number of filters" if block.takes_filters else "none, since the block names its own"
                 raise check.SettingError(check.sentence("group.filters", expected, repr(self.filters)))
-        for filters in self.each_filters:
-            check.positive("group.filters", filters) if self.filters is not None else None
+        each = self.each_filters  # which checks how many there are
+        if self.filters is not None:
+            for filters in each:
+                check.positive("group.filters", filters)
 
     @property
     def each_block(self) -> tuple[Block, ...]:

@@ -69,12 +69,12 @@ class Recipe:
         Raises:
             SettingError: the parts do not fit each other or the input.
         """
-        return _assemble(self, Maker(seed, conventions=self.conventions), auxiliaries=auxiliaries)
+        return assemble(self, Maker(seed, conventions=self.conventions), auxiliaries=auxiliaries)
 
     def count(self, *, auxiliaries: bool = False) -> tuple[int, int]:
         """All parameters and the trainable ones, without spending time or memory on initial weights."""
         make = Maker(seed=0, empty=True, conventions=self.conventions)
-        model = _assemble(self, make, auxiliaries=auxiliaries)
+        model = assemble(self, make, auxiliaries=auxiliaries)
         return _size(model.weights), _size(model.trainable_weights)
 
     def to_dict(self) -> dict[str, Any]:
@@ -158,14 +158,20 @@ def _check_tasks(tasks: Mapping[str, Task]) -> dict[str, Task]:
     return dict(tasks)
 
 
-def _assemble(recipe: Recipe, make: Maker, *, auxiliaries: bool) -> Any:
+def assemble(recipe: Recipe, make: Maker, *, auxiliaries: bool) -> Any:
+    """The recipe's model of layers that ``make`` makes; see :meth:`Recipe.build`."""
     source = keras.Input(recipe.input, name="image" if len(recipe.input) == 3 else "row")
-    x = recipe.stem.build(source, make) if recipe.stem else source
-    x = recipe.learner.build(x, make) if recipe.learner else x
+    x = backbone(recipe, source, make)
     outputs = {name: build_head(task, x, make, name, source=recipe.input) for name, task in recipe.tasks.items()}
     if auxiliaries and recipe.auxiliaries:
         outputs |= build_auxiliaries(recipe.auxiliaries, recipe.tasks, keras.Model(source, x), make)
     return keras.Model(source, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="lensmith")
+
+
+def backbone(recipe: Recipe, source: Any, make: Maker) -> Any:
+    """What the heads read: the stem and the learner, laid on ``source``."""
+    x = recipe.stem.build(source, make) if recipe.stem else source
+    return recipe.learner.build(x, make) if recipe.learner else x
 
 
 def _size(weights: list[Any]) -> int:

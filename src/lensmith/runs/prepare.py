@@ -73,10 +73,12 @@ def _continued(
     if "learner" not in model.model_fields_set:
         own = ModelSpec.of(found.recipe)
         model = model.model_copy(update={name: getattr(own, name) for name in ("stem", "learner", "conventions")})
-        spec = spec.model_copy(update={"model": model})
     recipe = resolve.resolve(model, image, parts[0].labels)
     settings = pretrained.load(recipe.build(seed=0), found)
     preprocessing = pretrained.preprocessing(settings, image, spec.data.scaling)
+    if model.weights is not None:
+        model = model.model_copy(update={"weights": pretrained.written(found, model.weights)})
+        spec = spec.model_copy(update={"model": model})
     return Prepared(spec, recipe, parts, preprocessing, audit)
 
 
@@ -147,7 +149,5 @@ def _written_out(spec: Spec, recipe: Recipe, scaling: str, examples: int) -> Spe
     image = recipe.input if len(recipe.input) == 3 else None
     batch = spec.data.batch or resolve.batch_size(examples)
     section = spec.data.model_copy(update={"image": image, "scaling": scaling, "batch": batch})
-    model = ModelSpec.of(recipe)
-    if spec.model.weights is not None and (found := pretrained.backbone(spec.model)) is not None:
-        model = model.model_copy(update={"weights": pretrained.written(found, spec.model.weights)})
+    model = ModelSpec.of(recipe).model_copy(update={"weights": spec.model.weights})
     return spec.model_copy(update={"model": model, "data": section})

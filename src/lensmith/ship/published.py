@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from lensmith import backend, check
 from lensmith.compose import weights, zoo
@@ -41,13 +39,8 @@ def pretrained(row: str, source: str | Path = "imagenet", *, names: tuple[str, .
     report = weights.load(model, row, path)
     settings = published.preprocessing if published else weights.trained_with(report)
     labels = Labels("class", names or _class_names(published, count))
-    return Saved(model, recipe, {task: labels}, preprocessing(settings, recipe.input))
-
-
-def preprocessing(settings: Mapping[str, Any], image: tuple[int, ...]) -> Preprocessing:
-    """Settings that weights were trained with, for images of a size."""
-    height, width, channels = image
-    return Preprocessing(image=(height, width, channels), **settings)
+    height, width, channels = recipe.input
+    return Saved(model, recipe, {task: labels}, Preprocessing(image=(height, width, channels), **settings))
 
 
 def file_of(row: str, source: str | Path) -> tuple[Path, weights.Source | None]:
