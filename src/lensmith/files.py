@@ -71,6 +71,30 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, replace: bool = Fa
             _remove(aside)
 
 
+def build_folder(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Make a new folder out of what ``fill`` puts into the empty one it is given; it appears once that is complete.
+
+    Args:
+        folder: the target, which must not exist or be empty.
+        fill: writes into the folder it is given; what it raises goes on, and nothing is left behind.
+
+    Raises:
+        SettingError: the target holds something, which would be lost.
+        LensmithError: the disk is full or refuses.
+    """
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        got = "a folder that holds something" if folder.is_dir() else "a file"
+        raise check.SettingError(check.sentence(str(folder), "a new folder", got, "Choose another"))
+    with _beside(folder) as beside:
+        beside.mkdir()
+        fill(beside)
+        if folder.exists():
+            folder.rmdir()
+        beside.rename(folder)
+        _flush_folder(folder.parent)
+
+
 def finite(values: Any) -> Any:
     """The same values with None in place of infinities and NaN, which JSON does not have."""
     if isinstance(values, Mapping):

@@ -8,10 +8,10 @@ and the files that were set aside (:class:`Problem`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -23,17 +23,35 @@ Kind = Literal["class", "classes", "number", "points", "boxes", "mask"]
 KINDS: tuple[Kind, ...] = ("class", "classes", "number", "points", "boxes", "mask")
 
 
-@dataclass(frozen=True, slots=True)
+Polygons = tuple[np.ndarray, ...]  # the rings of one object: float32 arrays of shape (n, 2), x and y in pixels
+_MARKS = ("crowd", "difficult", "truncated")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
-    """Rectangles of one image.
+    """Rectangles of one image, and what their source says about each.
 
     Args:
         xyxy: float32 array of shape ``(n, 4)``: x1, y1, x2, y2 in pixels.
         classes: int64 array of shape ``(n,)``: the class of each box.
+        polygons: the outline of each object, in as many rings as it has parts; none where the source has no
+            outline. Left out, no object has one.
+        crowd: bool ``(n,)``: many objects in one box (COCO's ``iscrowd``); such a box is not scored.
+        difficult: bool ``(n,)``: hard to recognise (Pascal VOC); such a box is not scored.
+        truncated: bool ``(n,)``: the object goes on outside the image (Pascal VOC).
+
+    Example:
+        >>> pair = Boxes([[0, 0, 4, 4], [1, 1, 2, 3]], [0, 1], difficult=[False, True])
+        >>> pair.select([1]).xyxy.tolist(), pair.select([1]).difficult.tolist()
+        ([[1.0, 1.0, 2.0, 3.0]], [True])
     """
 
     xyxy: np.ndarray
     classes: np.ndarray
+    polygons: tuple[Polygons, ...] = ()
+    crowd: np.ndarray = ()  # type: ignore[assignment]
+    difficult: np.ndarray = ()  # type: ignore[assignment]
+    truncated: np.ndarray = ()  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         corners = np.asarray(self.xyxy, np.float32)
@@ -47,6 +65,44 @@ class Boxes:
             raise check.DataError(check.sentence("boxes", expected, f"{len(classes)} classes"))
         object.__setattr__(self, "xyxy", corners)
         object.__setattr__(self, "classes", classes)
+        rings = tuple(tuple(np.asarray(ring, np.float32).reshape(-1, 2) for ring in one) for one in self.polygons)
+        object.__setattr__(self, "polygons", self._one_each("polygons", rings) or ((),) * len(corners))
+        for name in _MARKS:
+            marks = self._one_each(name, np.asarray(getattr(self, name), bool))
+            object.__setattr__(self, name, marks if len(marks) else np.zeros(len(corners), bool))
+
+    def _one_each(self, name: str, values: Sized) -> Any:
+        if len(values) not in (0, len(self.xyxy)):
+            expected = f"one a box ({len(self.xyxy)}), or none"
+            raise check.DataError(check.sentence(f"boxes: {name}", expected, f"{len(values)}"))
+        return values
+
+    def __len__(self) -> int:
+        return len(self.xyxy)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether every number, outline and mark is the same."""
+        if not isinstance(other, Boxes) or len(self) != len(other):
+            return NotImplemented if not isinstance(other, Boxes) else False
+        arrays = ("xyxy", "classes", *_MARKS)
+        if not all(np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays):
+            return False
+        return all(
+            len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
+            for mine, theirs in zip(self.polygons, other.polygons, strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def select(self, places: Sequence[int] | np.ndarray) -> Boxes:
+        """The boxes at these places (or where a bool array is true), with all that is said about them."""
+        chosen = np.arange(len(self))[np.asarray(places, bool if np.asarray(places).dtype == bool else int)]
+        return Boxes(
+            self.xyxy[chosen],
+            self.classes[chosen],
+            tuple(self.polygons[place] for place in chosen),
+            **{name: getattr(self, name)[chosen] for name in _MARKS},
+        )
 
 
 # What a target is, by the kind of its labels:
@@ -97,6 +153,8 @@ class Record:
         targets: by task.
         group: records of one group never stand on both sides of a split (a patient, a video).
         part: ``train``, ``validation`` or ``test`` where the source says so.
+        size: height and width in pixels, where the source states them.
+        facts: what else the source says, by name: the parts of a file name, other columns of a table.
     """
 
     source: str
@@ -105,6 +163,8 @@ class Record:
     targets: Mapping[str, Target] = field(default_factory=dict)
     group: str | None = None
     part: str | None = None
+    size: tuple[int, int] | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.image is None) == (self.row is None):
@@ -130,12 +190,14 @@ class Records(Sequence[Record]):
         labels: the meaning of their targets, by task.
         name: what to call them in messages and reports, such as the folder's path.
         set_aside: what could not be read, by name.
+        layout: what the source was found to be, for a person: ``class folders: 2 classes``.
     """
 
     items: tuple[Record, ...]
     labels: Mapping[str, Labels]
     name: str = "data"
     set_aside: tuple[Problem, ...] = ()
+    layout: str = ""
 
     def __len__(self) -> int:
         return len(self.items)

@@ -12,10 +12,10 @@ import numpy as np
 from rich.console import Console
 
 from lensmith import check
-from lensmith.data import findings as look_for
-from lensmith.data.display import print_audit
-from lensmith.data.findings import Finding
 from lensmith.data.images import Facts, checked, load
+from lensmith.data.inspection import findings as look_for
+from lensmith.data.inspection.display import print_audit
+from lensmith.data.inspection.findings import Finding
 from lensmith.data.reading import choose_threads, problem
 from lensmith.records import PARTS, Problem, Record, Records
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lensmith.data.folders import read_folder
-from lensmith.data.samples import bundled
+from lensmith.data.formats.folders import read_folder
+from lensmith.data.formats.samples import bundled
 from lensmith.records import Records
 
 _BUNDLED = "bundled:"

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from lensmith.data.inspection import Audit
+    from lensmith.data.inspection.auditing import Audit
 
 _STYLES = {"severe": "bold red", "warning": "yellow", "info": "dim"}
 _LISTED = 5  # files of a finding

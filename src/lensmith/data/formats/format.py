@@ -1,0 +1,59 @@
+"""What a format is: how it is recognised, read and written. One file beside this one for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lensmith.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What the user says about a source where looking is not enough. Each reader takes what concerns it.
+
+    Args:
+        image: the column or key of a table that holds the images.
+        labels: the columns or keys that are targets, one task each; elsewhere the names of the tasks.
+        rows: the columns that make a row of numbers.
+        separator: of a table's columns.
+        pattern: of file names, with named places: ``{label}.{number}``, ``{label}_{patient}_{row}_{column}``.
+        group: the column, or the place in the pattern, that gives the group of an example.
+        names: a file with the class names, one a line.
+        images: the folder that relative image paths start from.
+        download: a folder into which images at URLs are fetched; left out, nothing is.
+        hosts: hosts that may be asked although their address is private, such as ``localhost``.
+    """
+
+    image: str | None = None
+    labels: tuple[str, ...] | None = None
+    rows: tuple[str, ...] | None = None
+    separator: str | None = None
+    pattern: str | None = None
+    group: str | None = None
+    names: Path | None = None
+    images: Path | None = None
+    download: Path | None = None
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A way in which examples lie on a disk.
+
+    Args:
+        name: as the user says it.
+        says: one line for a person.
+        recognise: looks at a path, opening as little as it can; gives what it saw (``12 XML files in
+            annotations/``), or None where this is another format.
+        read: raises DataError where the path does not have this format.
+        write: puts records into an empty folder; None where that is not offered. Raises DataError for a record
+            that the format cannot hold; names it.
+    """
+
+    name: str
+    says: str
+    recognise: Callable[[Path], str | None]
+    read: Callable[[Path, Hints], Records]
+    write: Callable[[Records, Path], None] | None = None

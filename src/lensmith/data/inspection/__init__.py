@@ -1,0 +1,1 @@
+"""The audit: look at the data before anything is trained on it."""
