@@ -42,10 +42,10 @@ class Clock:
     def on_start(self, epochs: int, steps: int, done: int) -> None: ...
     def on_end(self) -> None: ...
 
-    def on_step(self, step: int, values: Any) -> None:
+    def on_step(self, step: int, values: Any, waited: float) -> None:
         self.ended.append(time.perf_counter())
 
-    def on_epoch(self, row: Any) -> None:
+    def on_epoch(self, row: Any, waited: float) -> None:
         self.turn(self.between())
         self.ended.clear()
 
@@ -90,7 +90,7 @@ def plain_keras(case: Case) -> Epoch:
 
     def epoch() -> list[float]:
         clock = Clock()
-        note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: clock.on_step(batch, logs))
+        note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: clock.on_step(batch, logs, 0.0))
         model.fit(x, labels, batch_size=case.batch, verbose=0, callbacks=[note])
         return clock.between()
 
@@ -112,7 +112,7 @@ def by_hand(case: Case) -> Epoch:
                 network(x[places].contiguous(memory_format=torch.channels_last)), y[places]
             ).backward()
             optimizer.step()
-            clock.on_step(start, None)
+            clock.on_step(start, None, 0.0)
         return clock.between()
 
     return epoch

@@ -34,7 +34,7 @@ class Stop(BaseException):
 class Killer(train.Silent):
     """Ends training after one epoch."""
 
-    def on_epoch(self, row: object) -> None:
+    def on_epoch(self, row: object, waited: float) -> None:
         raise Stop
 
 

@@ -96,7 +96,7 @@ def test_resume_finds_the_boxes_again(finished: runs.Run, records: Records, tmp_
         pass
 
     class Killer(train.Silent):
-        def on_epoch(self, row: object) -> None:
+        def on_epoch(self, row: object, waited: float) -> None:
             raise Stop
 
     parts = data.split(records, 0.7, 0.1, 0.2)

@@ -32,7 +32,7 @@ class Stop(BaseException):
 class Killer(train.Silent):
     """Ends training after one epoch."""
 
-    def on_epoch(self, row: object) -> None:
+    def on_epoch(self, row: object, waited: float) -> None:
         raise Stop
 
 
@@ -282,7 +282,7 @@ def test_a_file_that_goes_after_training_began_does_not_end_the_run(pictures: Pa
     prepared = of_pictures(pictures)
 
     class Deleter(train.Silent):
-        def on_epoch(self, row: object) -> None:
+        def on_epoch(self, row: object, waited: float) -> None:
             prepared.parts[2][0].image.unlink(missing_ok=True)
             prepared.parts[0][0].image.unlink(missing_ok=True)
 

@@ -3,6 +3,9 @@
 import io
 import json
 import math
+import time
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -271,10 +274,10 @@ def test_progress_is_told_everything() -> None:
         def on_start(self, epochs, steps, done):
             told.append(("start", epochs, steps, done))
 
-        def on_step(self, step, values):
+        def on_step(self, step, values, waited):
             told.append((step, sorted(values())))
 
-        def on_epoch(self, row):
+        def on_epoch(self, row, waited):
             told.append(("epoch", row["epoch"]))
 
         def on_end(self):
@@ -294,6 +297,36 @@ def test_rich_progress_prints_one_line_an_epoch_where_there_is_no_terminal() -> 
     lines = text.getvalue().splitlines()
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
     assert "accuracy 0." in lines[1] and "rate 0.001" in lines[1]
+
+
+@dataclass
+class Late:
+    """An epoch whose batches come so slowly that training waits for them most of the time."""
+
+    batches: Any
+
+    def __next__(self):
+        time.sleep(0.05)
+        return next(self.batches)
+
+    def get_state(self):
+        return self.batches.get_state()
+
+
+class Slow(Arrays):
+    def epoch(self, number):
+        return Late(super().epoch(number))
+
+
+def test_the_part_of_the_time_spent_waiting_for_data_is_told_and_written_down(tmp_path) -> None:
+    text, fast = io.StringIO(), digits(0, 160)
+    slow = Slow(fast.x, fast.y, fast.size, fast.seed)
+    progress = RichProgress(Console(file=text, width=200))
+    fit(dense(), slow, stage=Fit(epochs=1), objectives={"digit": CLASSES}, folder=tmp_path, progress=progress)
+    timing = json.loads((tmp_path / "timing.jsonl").read_text())
+    assert 0.2 < timing["waited_for_data"] <= 1
+    assert f"({timing['waited_for_data']:.0%} of the time waiting for data)" in text.getvalue()
+    assert "waited" not in (tmp_path / "history.jsonl").read_text()
 
 
 def test_rich_progress_shows_a_bar_on_a_terminal() -> None:

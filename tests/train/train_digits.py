@@ -108,7 +108,7 @@ class Killer(Silent):
     def __init__(self, step: int, act: Any) -> None:
         self.step, self.act = step, act
 
-    def on_step(self, step: int, values: Any) -> None:
+    def on_step(self, step: int, values: Any, waited: float) -> None:
         if step == self.step:
             self.act()
 

@@ -8,24 +8,27 @@ from typing import Annotated, Literal
 import typer
 
 from lensmith.cli import show
+from lensmith.cli.reading import FormatName, Read, spec_of
 
 NAME = "evaluate"
 
 
 def command(
     model: Annotated[Path, typer.Argument(help="A run, a saved model, a shipped artifact or a zoo name.")],
-    source: Annotated[str, typer.Argument(metavar="DATA", help="A folder of images in class folders.")],
+    source: Annotated[str, typer.Argument(metavar="DATA", help="A folder, table, archive or annotation file.")],
     part: Annotated[
         Literal["train", "validation", "test", "all"] | None,
         typer.Option(help="Which part of DATA. [default: test where DATA has parts, else all]"),
     ] = None,
+    format: FormatName = None,
+    read: Read = None,
     weights: Annotated[str | None, typer.Option(help="For a zoo name: imagenet, cifar10, or a file.")] = None,
     as_json: show.Json = False,
 ) -> None:
     """Loss, metrics and counts of each class of MODEL on DATA."""
     from lensmith import runs
 
-    scores = runs.evaluate(model, source, part=part, weights=weights)
+    scores = runs.evaluate(model, source, part=part, weights=weights, read=spec_of(format, read))
     console = show.console(as_json)
     values = scores.to_dict()
     for name, value in values.items():

@@ -9,6 +9,7 @@ import typer
 
 from lensmith import check
 from lensmith.cli import SEVERE, show
+from lensmith.cli.reading import FormatName, Read, ranges, spec_of
 
 if TYPE_CHECKING:
     from lensmith.runs import Prepared, Run, Section, Spec
@@ -20,7 +21,8 @@ NAME = "train"
 
 def command(
     source: Annotated[
-        str | None, typer.Argument(metavar="DATA|SPEC", help="A folder of images in class folders, or a YAML spec.")
+        str | None,
+        typer.Argument(metavar="DATA|SPEC", help="A folder, table or archive of labelled images, or a spec."),
     ] = None,
     run: Annotated[Path | None, typer.Option(help="The folder of the new run. [default: runs/NAME]")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
@@ -37,6 +39,17 @@ def command(
         list[str] | None,
         typer.Option(metavar="PART", help="Keep the weights of a part, such as stem; may be repeated."),
     ] = None,
+    augment: Annotated[
+        str | None, typer.Option(metavar="RANGES", help="Change images while training: light, strong, '{rotate: 15}'.")
+    ] = None,
+    split: Annotated[Path | None, typer.Option(metavar="FILE", help="Parts written by lensmith data split.")] = None,
+    cache: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep decoded images there.")] = None,
+    memory: Annotated[int | None, typer.Option(min=1, metavar="MIB", help="What may be held ready.")] = None,
+    allow_leakage: Annotated[
+        bool, typer.Option("--allow-leakage", help="Train although the same image stands on both sides of a split.")
+    ] = False,
+    format: FormatName = None,
+    read: Read = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of initial weights, dropout and order.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Audit, split and build, but do not train.")] = False,
     as_json: show.Json = False,
@@ -52,7 +65,10 @@ def command(
         "rate": rate,
         "seed": seed,
     }
-    changes |= {"weights": weights, "freeze": freeze}
+    changes |= {"weights": weights, "freeze": freeze, "augment": ranges(augment)}
+    changes |= {"cache": None if cache is None else str(cache.absolute()), "memory": memory}
+    changes |= {"split": None if split is None else str(split.absolute()), "allow_leakage": allow_leakage or None}
+    changes |= {"read": spec_of(format, read) if format or read else None}
     console = show.console(as_json)
     if resume is not None:
         given = [name for name, value in {"DATA": source, "run": run, **changes}.items() if value is not None]
@@ -63,7 +79,7 @@ def command(
         return
     if source is None:
         raise check.SettingError("train: expected DATA or SPEC, or --resume FOLDER; got neither")
-    spec = with_options(read(source), changes)
+    spec = with_options(spec_in(source), changes)
     if run is not None and not dry_run:
         runs.check_new(run)
     with show.counting("Looking at the examples") as tell:
@@ -80,7 +96,7 @@ def command(
         raise typer.Exit(SEVERE)
 
 
-def read(source: str) -> Spec:
+def spec_in(source: str) -> Spec:
     """The spec in a file, or the default one for a folder or a bundled table."""
     from lensmith import runs
 
@@ -96,10 +112,15 @@ def with_options(spec: Spec, changes: dict[str, Any]) -> Spec:
     given = {name: value for name, value in changes.items() if value is not None}
     if not given:
         return spec  # as it was read, so that an error still knows the line
+    from lensmith import runs
+
     section, stage = spec.data, spec.train[0]
     if "image" in given:
         given["image"] = image_size(given["image"])
-    section = _changed(section, {name: given[name] for name in ("image", "batch") if name in given})
+    own = ("image", "batch", "augment", "cache", "memory", "allow_leakage", "read")
+    if "split" in given:
+        section = _changed(section, {"split": _changed(section.split or runs.SplitSpec(), {"file": given["split"]})})
+    section = _changed(section, {name: given[name] for name in own if name in given})
     stage = _changed(stage, {name: given[name] for name in ("epochs", "rate", "freeze") if name in given})
     named = {"model": "learner", "weights": "weights"}
     model = _changed(spec.model, {field: given[name] for name, field in named.items() if name in given})

@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from lensmith import check
 
 EXTENSIONS = ("bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp")
+TURNED = (5, 6, 7, 8)  # the EXIF orientations that change height for width
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def decode(image: Path | str | np.ndarray, channels: int, *, place: str = "image
     """
     check.one_of("channels", channels, (1, 3))
     pixels = checked(image, place) if isinstance(image, np.ndarray) else load(image)[0]
-    return _with_channels(pixels, channels)
+    return with_channels(pixels, channels)
 
 
 def load(path: Path | str) -> tuple[np.ndarray, Facts]:
@@ -73,10 +74,10 @@ def load(path: Path | str) -> tuple[np.ndarray, Facts]:
             raise check.DataError(f"{path}: the file is empty (0 bytes)")
         with Image.open(path) as picture:
             # TIFF turns itself while it loads and then forgets; PNG may only know afterwards.
-            before = _orientation(picture)
+            before = orientation(picture)
             picture.load()
-            after = _orientation(picture)
-            pixels = _upright(_pixels(picture), after)
+            after = orientation(picture)
+            pixels = upright(_pixels(picture), after)
             bits = {"1": 1, "I": 32, "F": 32}.get(picture.mode, 16 if picture.mode.startswith("I;16") else 8)
     except check.DataError:
         raise
@@ -84,6 +85,30 @@ def load(path: Path | str) -> tuple[np.ndarray, Facts]:
         raise check.DataError(f"{path}: {_reason(error)}") from error
     height, width, channels = pixels.shape
     return pixels, Facts(height, width, channels, bits, max(before, after))
+
+
+def extent(path: Path | str) -> tuple[int, int]:
+    """Height and width of the upright image, from the file's header: no pixel is decoded, nor checked.
+
+    Raises:
+        DataError: the file is missing, empty, too large, or no image; what is wrong behind the header is not seen.
+    """
+    try:
+        if Path(path).stat().st_size == 0:
+            raise check.DataError(f"{path}: the file is empty (0 bytes)")
+        with Image.open(path) as picture:
+            width, height = picture.size
+            if picture.format == "TIFF":  # versions of Pillow differ on whether this size is already turned
+                tags = picture.getexif()
+                width, height = tags[ExifTags.Base.ImageWidth], tags[ExifTags.Base.ImageLength]
+            if picture.format == "PNG" and _late_words(path):
+                picture.load()
+            turn = orientation(picture, ahead=True)
+    except check.DataError:
+        raise
+    except Exception as error:  # as in `load`
+        raise check.DataError(f"{path}: {_reason(error)}") from error
+    return (width, height) if turn in TURNED else (height, width)
 
 
 def _reason(error: Exception) -> str:
@@ -100,22 +125,43 @@ def _reason(error: Exception) -> str:
     return f"damaged or cut short: {' '.join(str(error).split()) or type(error).__name__}"
 
 
-def _orientation(picture: Image.Image) -> int:
-    """The EXIF orientation; a broken EXIF block says nothing about the pixels, and counts as upright."""
+def _late_words(path: Path | str) -> bool:
+    """Whether a PNG has text or EXIF behind its pixels, which says how it stands only once they are decoded."""
+    with Path(path).open("rb") as file:
+        place, kind, pixels = 8, b"", False
+        while kind != b"IEND":
+            file.seek(place)
+            head = file.read(8)
+            if len(head) < 8:
+                return False
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            pixels = pixels or kind == b"IDAT"
+            if pixels and kind in (b"eXIf", b"iTXt", b"tEXt", b"zTXt"):
+                return True
+            place += length + 12
+    return False
+
+
+def orientation(picture: Image.Image, *, ahead: bool = False) -> int:
+    """The EXIF orientation; a broken EXIF block says nothing about the pixels, and counts as upright.
+
+    PNG's own way to it decodes the whole image; ``ahead`` takes what is known without.
+    """
     try:
-        value = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        exif = Image.Image.getexif(picture) if ahead else picture.getexif()
+        value = exif.get(ExifTags.Base.Orientation, 1)
     except Exception:
         return 1
     return value if value in range(1, 9) else 1
 
 
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo an EXIF orientation; 2, 4, 5 and 7 are mirrored."""
-    if orientation in (5, 6, 7, 8):
+def upright(pixels: np.ndarray, turn: int) -> np.ndarray:
+    """Undo an EXIF orientation (``turn``, 1 to 8); 2, 4, 5 and 7 are mirrored."""
+    if turn in TURNED:
         pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
+    if turn in (3, 4, 7, 8):
         pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
+    if turn in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
 
@@ -164,7 +210,8 @@ def checked(pixels: np.ndarray, place: str) -> np.ndarray:
     return pixels
 
 
-def _with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Pixels of shape ``(h, w, 1 | 3 | 4)`` as ``(h, w, channels)``: see :func:`decode`."""
     present = pixels.shape[2]
     if present == 4:
         pixels, present = pixels[..., :3], 3

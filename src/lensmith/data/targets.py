@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lensmith import boxes, check
-from lensmith.data.images import checked, load
+from lensmith.data.images import checked, extent
 from lensmith.data.reading import choose_threads
 from lensmith.records import Boxes, Labels, Record, Records, Target
 
@@ -176,7 +176,7 @@ def to_array(records: Records, task: str) -> np.ndarray:
 
 
 def image_size(image: Path | str | np.ndarray, place: str) -> tuple[int, int]:
-    """Height and width of an image as it is read: upright.
+    """Height and width of an image as it is read: upright. Of a file no more than the header is read.
 
     Raises:
         DataError: it cannot be read; it is named.
@@ -184,8 +184,7 @@ def image_size(image: Path | str | np.ndarray, place: str) -> tuple[int, int]:
     if isinstance(image, np.ndarray):
         height, width = checked(image, place).shape[:2]
         return int(height), int(width)
-    facts = load(image)[1]
-    return facts.height, facts.width
+    return extent(image)
 
 
 def _one_box_each(records: Records, task: str) -> np.ndarray:

@@ -1,26 +1,41 @@
 """Runs: a folder that can rebuild itself. Wires data, compose, train and ship together."""
 
 from lensmith.runs.folder import RunFolder, check_new, fresh
+from lensmith.runs.inspecting import inspect, write_audit_page, write_split
 from lensmith.runs.opening import evaluate, open_model, ship_run
 from lensmith.runs.prepare import Prepared, prepare
 from lensmith.runs.run import Run, begin, open_run, resume, start
 from lensmith.runs.scoring import Scores, score
-from lensmith.runs.spec import DataSpec, FitSpec, ModelSpec, Section, Spec, parse_spec, read_spec, validated
+from lensmith.runs.spec import (
+    DataSpec,
+    FitSpec,
+    ModelSpec,
+    ReadSpec,
+    Section,
+    Spec,
+    SplitSpec,
+    parse_spec,
+    read_spec,
+    validated,
+)
 
 __all__ = [
     "DataSpec",
     "FitSpec",
     "ModelSpec",
     "Prepared",
+    "ReadSpec",
     "Run",
     "RunFolder",
     "Scores",
     "Section",
     "Spec",
+    "SplitSpec",
     "begin",
     "check_new",
     "evaluate",
     "fresh",
+    "inspect",
     "open_model",
     "open_run",
     "parse_spec",
@@ -31,4 +46,6 @@ __all__ = [
     "ship_run",
     "start",
     "validated",
+    "write_audit_page",
+    "write_split",
 ]

@@ -13,6 +13,7 @@ from lensmith.compose import Recipe
 from lensmith.compose.tasks import CORNERS
 from lensmith.records import Labels
 from lensmith.runs.folder import RunFolder, read_json, read_lines
+from lensmith.runs.pictured import kept_pictures
 from lensmith.runs.report import ClassRow, Content, Mistake, TaskResult
 from lensmith.runs.spec import Spec, read_run_spec
 
@@ -42,6 +43,7 @@ def content(folder: RunFolder) -> Content:
         results=tuple(_task(folder, task, labels[task], results, len(labels)) for task in labels),
         outline=compose.outline(recipe.build(seed=spec.seed)),
         audit=noted["audit"],
+        pictures=kept_pictures(folder, len(noted["audit"]["findings"])),
         environment=environment,
         spec=spec.to_yaml(),
         proof=results["proof"] or {},

@@ -7,6 +7,7 @@ history.jsonl       one line an epoch
 checkpoints/        what a resume needs
 model/              the trained model
 model.onnx          what is shipped, proven equal to it
+findings/           pictures of what the audit found
 results.json        what the test part says
 mistakes/           pictures of the wrong answers the model was surest of
 report.html         all of it for a person
@@ -68,6 +69,10 @@ class RunFolder:
     @property
     def mistakes(self) -> Path:
         return self.path / "mistakes"
+
+    def finding(self, number: int) -> Path:
+        """The picture of a finding of the audit, by its place in the list."""
+        return self.path / "findings" / f"{number:02}.png"
 
     @property
     def report(self) -> Path:

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lensmith import check
-from lensmith.records import PARTS, Boxes, Labels, Record, Records, Target
+from lensmith.records import PARTS, Boxes, Kind, Labels, Record, Records, Target
 
 Parts = tuple[Records, Records, Records]  # training, validation, test
 
@@ -49,7 +51,7 @@ def restore_part(noted: Mapping[str, Any], part: str, records: Sequence[Record],
     """One of the parts; see :func:`restore`."""
     found = {key_of(record): record for record in records}
     labels = {task: Labels.from_dict(values) for task, values in noted["labels"].items()}
-    return Records(tuple(_found(found, entry, name) for entry in noted["parts"][part]), labels, name)
+    return Records(tuple(_found(found, entry, labels, name) for entry in noted["parts"][part]), labels, name)
 
 
 def key_of(record: Record) -> str:
@@ -62,38 +64,63 @@ def _entry(record: Record) -> dict[str, Any]:
 
 
 def _plain(record: Record) -> dict[str, Any]:
-    """The targets as JSON holds them."""
-    return {
-        task: {"xyxy": to.xyxy.tolist(), "classes": to.classes.tolist()} if isinstance(to, Boxes) else to
-        for task, to in record.targets.items()
-    }
+    """The targets as JSON holds them; a mask in memory is part of the content instead."""
+    return {task: _written(target) for task, target in record.targets.items() if not _in_memory(target)}
 
 
-def _target(plain: Any) -> Target:
-    if isinstance(plain, dict):
-        return Boxes(plain["xyxy"], plain["classes"])
+def _in_memory(target: Target) -> bool:
+    return isinstance(target, np.ndarray) and target.dtype == np.uint8
+
+
+def _written(target: Target) -> Any:
+    if isinstance(target, Boxes):
+        marks = {name: getattr(target, name).tolist() for name in ("crowd", "difficult", "truncated")}
+        rings = [[ring.tolist() for ring in one] for one in target.polygons]
+        shown = {"xyxy": target.xyxy.tolist(), "classes": target.classes.tolist()}
+        return shown | ({"polygons": rings} if any(rings) else {}) | {k: v for k, v in marks.items() if any(v)}
+    if isinstance(target, np.ndarray):
+        return target.tolist()
+    return str(target.absolute()) if isinstance(target, Path) else target
+
+
+def _target(plain: Any, kind: Kind) -> Target:
+    if kind == "boxes":
+        return Boxes(**plain)
+    if kind == "points":
+        return np.asarray(plain, np.float32)
+    if kind == "mask":
+        return Path(plain)
     return tuple(plain) if isinstance(plain, list) else plain
 
 
-def _found(records: Mapping[str, Record], entry: Mapping[str, Any], name: str) -> Record:
+def _found(records: Mapping[str, Record], entry: Mapping[str, Any], labels: Mapping[str, Labels], name: str) -> Record:
     record = records.get(entry["source"])
     if record is None:
         raise check.DataError(f"{entry['source']}: was part of the run and is no longer in {name}; put it back")
     if content_hash(record) != entry["sha256"]:
         raise check.DataError(f"{entry['source']}: changed since the run began; put the old one back, or begin anew")
-    targets = {task: _target(to) for task, to in entry["targets"].items()}
+    noted = entry["targets"]
+    targets = {
+        task: _target(noted[task], one.kind) if task in noted else record.targets[task] for task, one in labels.items()
+    }
     return replace(record, part=None, targets=targets)
 
 
 def content_hash(record: Record) -> str:
-    """SHA-256 of the file's bytes, or of the array's shape and values."""
-    if isinstance(record.image, Path):
+    """SHA-256 of the image file's bytes, or of the array's shape and values; masks are part of it."""
+    masks = [target for target in record.targets.values() if isinstance(target, Path) or _in_memory(target)]
+    values = record.row if record.image is None else record.image
+    found = [_hash(one, record.source) for one in (values, *masks)]
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
+
+
+def _hash(values: Any, source: str) -> str:
+    if isinstance(values, Path):
         try:
-            with record.image.open("rb") as file:
+            with values.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise check.DataError(f"{record.source}: cannot be read: {error.strerror}") from None
-    values = record.row if record.image is None else record.image
-    digest = hashlib.sha256(repr((values.shape, str(values.dtype))).encode())  # type: ignore[union-attr]
-    digest.update(values.tobytes())  # type: ignore[union-attr]
+            raise check.DataError(f"{source}: cannot be read: {error.strerror}") from None
+    digest = hashlib.sha256(repr((values.shape, str(values.dtype))).encode())
+    digest.update(values.tobytes())
     return digest.hexdigest()

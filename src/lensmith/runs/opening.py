@@ -14,7 +14,7 @@ from lensmith.runs.judge import proof_examples
 from lensmith.runs.manifest import Parts, restore_part
 from lensmith.runs.run import open_run, record_artifact
 from lensmith.runs.scoring import Scores, score
-from lensmith.runs.spec import read_run_spec
+from lensmith.runs.spec import DataSpec, ReadSpec, Spec, read_run_spec
 
 PartName = Literal["train", "validation", "test", "all"]
 
@@ -61,18 +61,25 @@ def finished(path: str | Path) -> RunFolder:
 
 
 def evaluate(
-    model: str | Path, source: str | Path, *, part: PartName | None = None, weights: str | Path | None = None
+    model: str | Path,
+    source: str | Path,
+    *,
+    part: PartName | None = None,
+    weights: str | Path | None = None,
+    read: ReadSpec | None = None,
 ) -> Scores:
     """How good the model at a path is on labelled examples.
 
     Args:
         model: a run, a saved model or an artifact.
-        source: a folder of class folders, or ``bundled:NAME``.
+        source: whatever :func:`lensmith.data.read` reads.
         weights: for a network of the zoo; see :func:`open_model`.
+        read: how to read the source, where looking is not enough.
         part: which part of the source; left out, its test part where it has parts, else all of it.
     """
     opened = open_model(model, weights)
-    return score(opened, _part(data.audit(data.read(source)).records, part))
+    records = DataSpec(source=str(source), read=read or ReadSpec()).records()
+    return score(opened, _part(data.audit(records).records, part))
 
 
 def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof]:
@@ -84,15 +91,15 @@ def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof
     folder = finished(run)
     spec, noted = read_run_spec(folder.spec), read_json(folder.data)
     path = out or folder.artifact
-    proof = ship.export(ship.load(folder.model), path, proof_examples(_parts(noted, spec.data.source)))
+    proof = ship.export(ship.load(folder.model), path, proof_examples(_parts(noted, spec)))
     if out is None:
         record_artifact(open_run(run), proof)
     return path, proof
 
 
-def _parts(noted: Mapping[str, Any], source: str) -> Parts:
+def _parts(noted: Mapping[str, Any], spec: Spec) -> Parts:
     """The parts of a run with only the one that judges in it: no other is needed."""
-    records = data.read(source)
+    records, source = spec.data.records(), spec.data.source
     name = next(name for name in reversed(PARTS) if noted["parts"][name])
     empty = Records((), {}, source)
     train, validation, test = (restore_part(noted, part, records, source) if part == name else empty for part in PARTS)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lensmith import check, data, ship, train, trainable
-from lensmith.compose import Chain, Recipe
+from lensmith.compose import Chain, Classify, MultiLabel, Recipe
 from lensmith.compose.auxiliary import named
 from lensmith.records import Records
 from lensmith.runs import pretrained, resolve
@@ -47,10 +48,10 @@ def prepare(
     Raises:
         SettingError, DataError: the spec or the data are wrong; nothing was begun.
     """
-    audit = data.audit(data.read(spec.data.source) if records is None else records, on_file=on_file)
-    split = spec.data.split or SplitSpec()
-    parts = data.split(audit.records, split.train, split.validation, split.test, seed=split.seed)
+    audit = data.audit(_read(spec) if records is None else records, on_file=on_file)
+    refuse_leakage(audit, allowed=spec.data.allow_leakage)
     try:
+        parts = split(audit, spec.data.split or SplitSpec())
         image = spec.data.image or resolve.image_size(audit)
         found = pretrained.backbone(spec.model)
         if found is None:
@@ -60,6 +61,44 @@ def prepare(
         return _checked(_continued(spec, found, parts, audit, image))
     except check.SettingError as error:
         raise check.SettingError(spec.located(str(error))) from None
+
+
+def _read(spec: Spec) -> Records:
+    try:
+        return spec.data.records()
+    except check.SettingError as error:
+        raise check.SettingError(spec.located(str(error))) from None
+
+
+def refuse_leakage(audit: data.Audit, *, allowed: bool) -> None:
+    """Stop where the same picture would both train and judge.
+
+    Raises:
+        DataError: the source's own parts share examples, and nobody said that they may.
+    """
+    found = [finding for finding in audit.findings if finding.kind == "leakage"]
+    if found and not allowed:
+        raise check.DataError(f"{audit.records.name}: {found[0].message}. {found[0].remedy}")
+
+
+def split(audit: data.Audit, wanted: SplitSpec) -> Parts:
+    """The three parts of audited records; copies of one picture stay together.
+
+    Raises:
+        DataError: too few examples, or the written-down split cannot be read.
+        SettingError: no such group.
+    """
+    previous = None if wanted.file is None else data.read_split(Path(wanted.file))
+    return data.split(
+        audit.records,
+        wanted.train,
+        wanted.validation,
+        wanted.test,
+        seed=wanted.seed,
+        group=wanted.group,
+        together=audit.duplicates,
+        previous=previous,
+    )
 
 
 def _continued(
@@ -83,9 +122,17 @@ def _continued(
 
 
 def prepare_records(
-    recipe: Recipe, parts: Parts, plan: train.Fit, *, batch: int | None, scaling: str | None, seed: int
+    recipe: Recipe, parts: Parts, plan: train.Fit, *, section: Mapping[str, Any], scaling: str | None, seed: int
 ) -> Prepared:
     """The same from objects: the parts are audited, and what cannot be read is set aside.
+
+    Args:
+        recipe: of the model.
+        parts: training, validation and test examples.
+        plan: the training stage.
+        section: settings of the spec's ``data`` beside the source and the parts.
+        scaling: of the preprocessing; None suits the kind of data.
+        seed: of initial weights, dropout and order.
 
     Raises:
         SettingError, DataError: a setting is wrong, or the parts do not belong together.
@@ -107,18 +154,28 @@ def prepare_records(
     preprocessing = data.preprocessing(parts[0], image=image, scaling=scaling)
     there = Path(parts[0].name)
     source = str(there.absolute()) if there.exists() else parts[0].name
-    section = validated(DataSpec, {"source": source, "batch": batch, "split": None})
+    found = validated(DataSpec, {**section, "source": source, "split": None})
     stage = FitSpec.from_stage(plan)
-    spec = validated(Spec, {"data": section, "train": (stage,), "seed": seed})
+    spec = validated(Spec, {"data": found, "train": (stage,), "seed": seed})
     labels = parts[0].labels
     recipe = resolve.resolve(ModelSpec.of(recipe), preprocessing.shape, labels)
     return _checked(Prepared(spec, recipe, parts, preprocessing, audit))
 
 
-def objectives(recipe: Recipe | Chain) -> dict[str, train.Objective]:
-    """What each task is trained for, and each auxiliary head."""
+def objectives(recipe: Recipe | Chain, *, mixed: bool = False) -> dict[str, train.Objective]:
+    """What each task is trained for, and each auxiliary head.
+
+    Args:
+        recipe: of the model.
+        mixed: whether images are mixed in training (MixUp, CutMix), so that a class target is a row of shares.
+    """
     own = {
-        name: train.Objective(task.loss, task.metrics, task.output_activation, task.weight)
+        name: train.Objective(
+            "categorical_crossentropy" if mixed and isinstance(task, Classify) else task.loss,
+            task.metrics,
+            task.output_activation,
+            task.weight,
+        )
         for name, task in recipe.tasks.items()
     }
     helping = {
@@ -133,7 +190,8 @@ def _checked(prepared: Prepared) -> Prepared:
     spec, recipe = prepared.spec, prepared.recipe
     recipe.count(auxiliaries=True)  # builds it, without weights: are the images large enough for its strides?
     stage = spec.train[0].to_stage()
-    train.check_stage(stage, objectives(recipe), validated=bool(prepared.parts[1]))
+    mixed = _mixes(spec, recipe)
+    train.check_stage(stage, objectives(recipe, mixed=mixed), validated=bool(prepared.parts[1]))
     if stage.freeze:
         trainable.chosen("train[0].freeze", recipe.build(seed=0), stage.freeze)
     if spec.ship is not None and (refusal := ship.cannot_export()) is not None:
@@ -142,6 +200,25 @@ def _checked(prepared: Prepared) -> Prepared:
         spec = spec.model_copy(update={"ship": None})
     written = _written_out(spec, recipe, prepared.preprocessing.scaling, len(prepared.parts[0]))
     return replace(prepared, spec=written)
+
+
+def _mixes(spec: Spec, recipe: Recipe) -> bool:
+    """Whether training mixes images.
+
+    Raises:
+        SettingError: an augmentation is wrong, or does not suit rows, or a head cannot learn from mixed images.
+    """
+    augment = spec.data.augmentation()
+    if augment is None:
+        return False
+    if len(recipe.input) != 3:
+        raise check.SettingError(check.sentence("data.augment", "images to change", "rows of numbers"))
+    for name, task in recipe.tasks.items():
+        if augment.mixes and not isinstance(task, Classify | MultiLabel):
+            got = f"{type(task).__name__.lower()} for {name!r}"
+            remedy = "Leave mixup and cutmix out, or train the tasks apart"
+            raise check.SettingError(check.sentence("data.augment", "only heads of classes beside mixing", got, remedy))
+    return augment.mixes
 
 
 def _written_out(spec: Spec, recipe: Recipe, scaling: str, examples: int) -> Spec:

@@ -12,12 +12,14 @@ from typing import Any
 
 from lensmith import backend, check, compose, data, ship, train
 from lensmith.compose import Recipe
+from lensmith.data import Augment
 from lensmith.records import Problem, Record
 from lensmith.runs import manifest, pretrained, resolve
 from lensmith.runs.content import content
 from lensmith.runs.folder import RunFolder, check_new, create, existing, locked, read_json, write_json, write_text
 from lensmith.runs.judge import judge, proof_examples
 from lensmith.runs.manifest import Parts
+from lensmith.runs.pictured import keep_pictures
 from lensmith.runs.prepare import Prepared, objectives, prepare_records
 from lensmith.runs.report import render
 from lensmith.runs.spec import Spec, changes, read_run_spec
@@ -61,6 +63,9 @@ def start(
     plan: train.Fit | None = None,
     batch: int | None = None,
     scaling: str | None = None,
+    augment: Augment | None = None,
+    cache: str | Path | None = None,
+    memory: int | None = None,
     seed: int = 0,
     progress: train.Progress | None = None,
 ) -> Run:
@@ -73,13 +78,22 @@ def start(
         plan: the training stage.
         batch: examples a step; None suits their number.
         scaling: ``0..1``, ``-1..1``, ``standardise`` or ``none``; None suits the kind of data.
+        augment: by how much training images are changed each time they are shown.
+        cache: a folder that keeps decoded images for the next epoch and the next run.
+        memory: what may be held ready, in MiB.
         seed: of initial weights, dropout and the order of the examples.
         progress: who is told how far it is.
 
     Raises:
         SettingError, DataError: something does not fit; nothing was begun.
     """
-    prepared = prepare_records(recipe, data, plan or train.Fit(), batch=batch, scaling=scaling, seed=seed)
+    section = {
+        "batch": batch,
+        "augment": None if augment is None else augment.to_dict(),
+        "cache": None if cache is None else str(Path(cache).absolute()),
+        "memory": memory,
+    }
+    prepared = prepare_records(recipe, data, plan or train.Fit(), section=section, scaling=scaling, seed=seed)
     return begin(folder, prepared, progress=progress)
 
 
@@ -98,6 +112,7 @@ def begin(folder: str | Path, prepared: Prepared, *, progress: train.Progress | 
     made = create(Path(folder))
     write_json(made.environment, environment())
     write_text(made.spec, prepared.spec.to_yaml())
+    keep_pictures(made, prepared.audit)
     write_json(made.data, noted)  # last: with it the folder is a run
     with locked(made):
         return _carry_on(made, prepared.spec, noted, prepared.parts, progress=progress)
@@ -127,7 +142,7 @@ def resume(
         return run
     with locked(found):
         _warn_of_changes(read_json(found.environment))
-        records = data.read(spec.data.source) if records is None else records
+        records = spec.data.records() if records is None else records
         parts = manifest.restore(noted, records, spec.data.source)
         return _carry_on(found, spec, noted, parts, progress=progress)
 
@@ -201,6 +216,8 @@ def _train(
     folder: RunFolder, spec: Spec, saved: ship.Saved, model: Any, parts: Parts, progress: train.Progress | None
 ) -> tuple[train.History, list[Problem]]:
     """Train ``model``, of which ``saved`` holds a view, and say which files could no longer be read meanwhile."""
+    augment = spec.data.augmentation()
+    mixed = augment is not None and augment.mixes
     training, validation = (
         data.batches(
             part,
@@ -209,6 +226,10 @@ def _train(
             seed=spec.seed,
             shuffle=part is parts[0],
             tasks=list(saved.recipe.tasks),
+            augment=augment if part is parts[0] else None,
+            one_hot=mixed,
+            cache=None if spec.data.cache is None else Path(spec.data.cache),
+            memory=None if spec.data.memory is None else spec.data.memory << 20,
         )
         if part
         else None
@@ -220,7 +241,7 @@ def _train(
         compose.logits(model),
         training,
         stage=spec.train[0].to_stage(),
-        objectives=objectives(saved.recipe),
+        objectives=objectives(saved.recipe, mixed=mixed),
         validation=validation,
         folder=folder.path,
         resume=True,

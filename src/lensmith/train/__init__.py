@@ -7,7 +7,7 @@ anything that has the form of :class:`Batches`.
 from lensmith.train.compiled import check_stage
 from lensmith.train.history import Best, History, Row
 from lensmith.train.interrupt import Interrupted
-from lensmith.train.loop import Batches, Positioned, evaluate, fit
+from lensmith.train.loop import Batches, evaluate, fit
 from lensmith.train.objective import Objective
 from lensmith.train.progress import Progress, RichProgress, Silent
 from lensmith.train.stages import Constant, Cosine, Fit, Patience

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
 
 from lensmith import check
 from lensmith.train import history, optimizers
@@ -24,15 +22,7 @@ from lensmith.train.progress import Progress, Silent
 from lensmith.train.stages import Fit
 from lensmith.train.state import State, seed_layers
 from lensmith.train.store import Store
-
-
-class Positioned(Protocol):
-    """An iterator over the batches of an epoch whose position can be saved and set."""
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, Any]]: ...
-    def __next__(self) -> tuple[np.ndarray, Any]: ...
-    def get_state(self) -> Mapping[str, Any]: ...
-    def set_state(self, state: Mapping[str, Any]) -> None: ...
+from lensmith.train.waiting import Positioned, Watched
 
 
 class Batches(Protocol):
@@ -152,9 +142,9 @@ def evaluate(model: Any, batches: Batches, objectives: Mapping[str, Objective]) 
 
 def _epoch(job: Job, state: State) -> State:
     """Train for the rest of an epoch, measure, write it down."""
-    began, saved = time.perf_counter(), state
+    began, saved, waited = time.perf_counter(), state, 0.0
     if state.trained is None:
-        state = _train(job, state)
+        state, waited = _train(job, state)
     measured: dict[str, float] = {}
     if job.validation is not None and not job.asked:
         place = f"epoch {state.epoch + 1}, validation"
@@ -167,24 +157,28 @@ def _epoch(job: Job, state: State) -> State:
     row = _row(job, state, measured)
     state = _judged(job, replace(state, epoch=state.epoch + 1, trained=None, rows=(*state.rows, row)))
     job.store.save(state)
-    job.store.record(state, seconds=time.perf_counter() - began, steps=state.step - saved.step)
-    job.progress.on_epoch(row)
+    job.store.record(state, seconds=time.perf_counter() - began, steps=state.step - saved.step, waited=waited)
+    job.progress.on_epoch(row, waited)
     return state
 
 
-def _train(job: Job, state: State) -> State:
-    """Make the steps of an epoch that are still to be made, up to its end or a request to stop."""
+def _train(job: Job, state: State) -> tuple[State, float]:
+    """Make the steps of an epoch that are still to be made, up to its end or a request to stop.
+
+    Gives the state then, and the part of the time that was spent waiting for batches.
+    """
     steps, every = job.steps, job.stage.checkpoint_every
     end = (state.epoch + 1) * len(job.batches)
     iterator = job.batches.epoch(state.epoch)
     if state.position is not None:
         iterator.set_state(state.position)
+    watched = Watched(iterator)
     step, place = state.step, ""
     values: Values = {}
     while step < end and not job.asked:
         before, earlier = values, place
         place = f"epoch {state.epoch + 1}, step {step + 1}"
-        x, y = _next(iterator, place, len(job.batches))
+        x, y = _next(watched, place, len(job.batches))
         y = fitted(steps.tasks, y, place)
         if not values:
             steps.build(x, y)
@@ -193,16 +187,17 @@ def _train(job: Job, state: State) -> State:
         step += 1
         # The loss of the step before is looked at while this one runs, so that no device waits.
         _refuse_infinite(job, before, earlier)
-        job.progress.on_step(step, partial(steps.floats, values))
+        job.progress.on_step(step, partial(steps.floats, values), watched.share)
         if every and step % every == 0 and step < end:
             _refuse_infinite(job, values, place)
             job.store.save(replace(state, step=step, position=iterator.get_state()))
+    waited = watched.share
     if not values:
-        return state
+        return state, waited
     _refuse_infinite(job, values, place)
     if step < end:
-        return replace(state, step=step, position=iterator.get_state())
-    return replace(state, step=step, position=None, trained=steps.floats(values))
+        return replace(state, step=step, position=iterator.get_state()), waited
+    return replace(state, step=step, position=None, trained=steps.floats(values)), waited
 
 
 def _measure(steps: Compiled, batches: Batches, *, place: str, asked: Sequence[str]) -> dict[str, float]:
@@ -221,7 +216,7 @@ def _measure(steps: Compiled, batches: Batches, *, place: str, asked: Sequence[s
     return steps.floats(values)
 
 
-def _next(iterator: Positioned, place: str, expected: int) -> tuple[Any, Any]:
+def _next(iterator: Watched, place: str, expected: int) -> tuple[Any, Any]:
     try:
         return next(iterator)
     except StopIteration:

@@ -14,6 +14,8 @@ from lensmith.train.history import Row
 
 # How often the values beside the bar are renewed, in seconds. Reading them waits for the device.
 _REFRESH = 0.25
+# From here on faster data would be felt.
+_WORTH_TELLING = 0.05
 
 
 class Progress(Protocol):
@@ -22,14 +24,15 @@ class Progress(Protocol):
     def on_start(self, epochs: int, steps: int, done: int) -> None:
         """Training begins: so many epochs of so many steps, of which ``done`` steps were made before."""
 
-    def on_step(self, step: int, values: Callable[[], dict[str, float]]) -> None:
+    def on_step(self, step: int, values: Callable[[], dict[str, float]], waited: float) -> None:
         """Step number ``step`` (from 1, over all epochs) was made.
 
         Call ``values`` for the means over the epoch so far, but not at every step: it waits for the device.
+        ``waited`` is the part of the epoch's time so far, 0..1, in which training waited for its data.
         """
 
-    def on_epoch(self, row: Row) -> None:
-        """An epoch and its validation are done."""
+    def on_epoch(self, row: Row, waited: float) -> None:
+        """An epoch and its validation are done; ``waited`` as above, over the whole epoch."""
 
     def on_end(self) -> None:
         """Training has ended, for whatever reason."""
@@ -39,15 +42,16 @@ class Silent:
     """Shows nothing."""
 
     def on_start(self, epochs: int, steps: int, done: int) -> None: ...
-    def on_step(self, step: int, values: Callable[[], dict[str, float]]) -> None: ...
-    def on_epoch(self, row: Row) -> None: ...
+    def on_step(self, step: int, values: Callable[[], dict[str, float]], waited: float) -> None: ...
+    def on_epoch(self, row: Row, waited: float) -> None: ...
     def on_end(self) -> None: ...
 
 
 class RichProgress:
-    """A bar over the whole training with the time left, and one line for each finished epoch.
+    """A bar over the whole training with the time left and the part of it spent waiting for data.
 
-    Where the output is no terminal there are only the lines.
+    There is one line for each finished epoch, which names that part where it is worth knowing. Where the output is no
+    terminal there are only the lines.
 
     Args:
         console: where to write; standard error when not given.
@@ -77,16 +81,19 @@ class RichProgress:
         self._task = self._bar.add_task(self._epoch_of(done), total=epochs * steps, completed=done, values="")
         self._bar.start()
 
-    def on_step(self, step: int, values: Callable[[], dict[str, float]]) -> None:
+    def on_step(self, step: int, values: Callable[[], dict[str, float]], waited: float) -> None:
         if self._bar is None or time.monotonic() - self._shown < _REFRESH:
             return
         self._shown = time.monotonic()
-        shown = _listed(values())
+        shown = f"{_listed(values())}  data {waited:.0%}"
         self._bar.update(self._task, completed=step, description=self._epoch_of(step - 1), values=shown)
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: Row, waited: float) -> None:
         values = {name: value for name, value in row.items() if name != "epoch"}
-        self._console.print(f"epoch {row['epoch']}/{self._epochs}  {_listed(values)}", highlight=False, soft_wrap=True)
+        line = f"epoch {row['epoch']}/{self._epochs}  {_listed(values)}"
+        if waited >= _WORTH_TELLING:
+            line += f"  ({waited:.0%} of the time waiting for data)"
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     def on_end(self) -> None:
         if self._bar is not None:

@@ -99,15 +99,17 @@ class Store:
         best = [] if state.best is None else [checkpoint.name_of(state.best.step)]
         checkpoint.prune(self._checkpoints, newest=written, keep=self._keep, also=best)
 
-    def record(self, state: State, *, seconds: float, steps: int) -> None:
-        """Write the history, and how long its newest epoch took.
+    def record(self, state: State, *, seconds: float, steps: int, waited: float) -> None:
+        """Write the history, and how long its newest epoch took, and what part of it data were waited for.
 
         The history holds no time of day and no speed, so that a resumed run's is equal to the byte to
         that of one never stopped; these go to a file of their own.
         """
         if self.folder is None:
             return
-        timing = {"epoch": state.epoch, "seconds": round(seconds, 3), "steps_per_second": round(steps / seconds, 3)}
+        speed = round(steps / seconds, 3)
+        timing = {"epoch": state.epoch, "seconds": round(seconds, 3), "steps_per_second": speed}
+        timing["waited_for_data"] = round(waited, 3)
         self._write_history(state, timing)
 
     def begin_metrics(self, *, going_on: bool) -> None:

@@ -4,7 +4,7 @@
 """
 
 from lensmith.runs.report.content import ClassRow, Content, Mistake, TaskResult
-from lensmith.runs.report.page import render
+from lensmith.runs.report.page import render, render_audit
 from lensmith.runs.report.results import confusion, per_class, per_label, surest_mistakes
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "per_class",
     "per_label",
     "render",
+    "render_audit",
     "surest_mistakes",
 ]

@@ -122,6 +122,7 @@ class Content:
         outline: the model's parts, from ``compose.outline``.
         audit: ``data.Audit.to_dict()``, of which the page reads ``kind``, ``counts``, ``heights``, ``widths``,
             ``findings`` and ``set_aside``.
+        pictures: by the place of a finding of the audit, a sheet of its examples: uint8 ``(height, width, 3)``.
         environment: versions, devices, threads and platform; values are text, numbers, lists or mappings.
         spec: the whole spec as YAML.
         proof: of the shipped artifact: ``max_difference``, ``images``, ``tolerance``; empty where nothing was shipped.
@@ -142,6 +143,7 @@ class Content:
     results: tuple[TaskResult, ...] = ()
     outline: tuple[Part, ...] = ()
     audit: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Mapping[int, np.ndarray] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     spec: str = ""
     proof: Mapping[str, Any] = field(default_factory=dict)

@@ -42,6 +42,19 @@ def render(content: Content) -> str:
     )
 
 
+def render_audit(content: Content) -> str:
+    """The page of an audit alone, before anything was trained.
+
+    Args:
+        content: its title, subtitle, audit and pictures are read.
+
+    Example:
+        >>> "<h1>digits</h1>" in render_audit(Content("digits"))
+        True
+    """
+    return _environment().get_template("audit.html.j2").render(content=content)
+
+
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(

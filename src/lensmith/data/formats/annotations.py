@@ -1,0 +1,172 @@
+"""What the readers and writers of annotation files share: where files lie, parts, class names, numbers."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from lensmith import check
+from lensmith.data.formats.format import Hints
+from lensmith.data.images import EXTENSIONS, extent
+from lensmith.records import Boxes, Problem, Record, Records
+
+TASK = "objects"
+ANNOTATION_FOLDERS = frozenset(("annotation", "annotations", "label", "labels", "xml", "xmls"))
+IMAGE_FOLDERS = frozenset(("image", "images", "img", "imgs", "jpegimages", "photos"))
+_PART_OF = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+    "testing": "test",
+}
+_FEW = 32  # folders, into which one can look without having been told
+_MANY = 5000  # entries of a folder, after which looking for another kind of file ends
+_NAMES_FILES = ("classes.txt", "labels.txt", "label_map.pbtxt")
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def task_name(hints: Hints) -> str:
+    """What to call the task: as the user says, else ``objects``."""
+    if hints.labels is None:
+        return TASK
+    if len(hints.labels) != 1:
+        raise check.SettingError(check.sentence("labels", "one name, for boxes are one task", ", ".join(hints.labels)))
+    return hints.labels[0]
+
+
+def number(value: object) -> float | None:
+    """A number of a JSON file that float32 can hold; None for anything else, NaN and infinity among it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if abs(float(value)) <= _LARGEST else None
+    except OverflowError:
+        return None
+
+
+def number_text(value: float) -> str:
+    """The shortest text that gives the same float32 number again; whole numbers have no point.
+
+    Example:
+        >>> number_text(12.0), number_text(np.float32(0.1))
+        ('12', '0.1')
+    """
+    return str(int(value)) if float(value).is_integer() else str(np.float32(value))
+
+
+def stated_size(image: Path) -> tuple[int, int] | None:
+    """Height and width from the header of an image whose annotation has none; None if it cannot be read.
+
+    That it cannot is for the audit to say.
+    """
+    try:
+        return extent(image)
+    except check.DataError:
+        return None
+
+
+def short(value: object) -> str:
+    """A value for a message, on one line and not endless."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def class_names(folders: Iterable[Path], hints: Hints) -> tuple[Path, tuple[str, ...]] | None:
+    """The file that names the classes in their order, and the names: as the user says, else found in the folders.
+
+    Raises:
+        SettingError: the user's file cannot be read or names nothing.
+        DataError: a name stands twice.
+    """
+    if hints.names is not None:
+        names = _read_names(hints.names)
+        if not names:
+            raise check.SettingError(check.sentence("names", "a file with class names, one a line", str(hints.names)))
+        return hints.names, names
+    for folder in folders:
+        for name in _NAMES_FILES:
+            if found := _read_names(folder / name):
+                return folder / name, found
+    return None
+
+
+def _read_names(path: Path) -> tuple[str, ...]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError:
+        return ()
+    if path.suffix == ".pbtxt":  # TensorFlow's: item { id: 1 name: 'cat' }
+        items = re.findall(r"item\s*\{([^}]*)\}", text)
+        found = [re.search(r"\bname\s*:\s*(['\"])(.*?)\1", item) for item in items]
+        names = [match[2] for match in found if match]
+    else:
+        names = [line.strip() for line in text.split("\n") if line.strip()]
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if twice is not None:
+        raise check.DataError(check.sentence(str(path), "each class once", f"{short(twice)} twice"))
+    return tuple(names)
+
+
+def nothing_usable(root: Path, expected: str, problems: list[Problem]) -> check.DataError:
+    """What to raise when everything was set aside: names the first of it."""
+    got = f"none; the first of {len(problems)} set aside: {problems[0].source}: {problems[0].reason}"
+    return check.DataError(check.sentence(str(root), expected, got if problems else "none"))
+
+
+def count(number: int, one: str, more: str | None = None) -> str:
+    """``1 box``, ``2 boxes``."""
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
+def summary(name: str, items: tuple[Record, ...], task: str, classes: int) -> str:
+    """What was found, for a person."""
+    boxes = sum(len(record.targets[task]) for record in items)  # type: ignore[arg-type]
+    return f"{name}: {count(len(items), 'image')}, {count(boxes, 'box', 'boxes')}, {count(classes, 'class', 'classes')}"
+
+
+def box_task(records: Records, name: str) -> str:
+    """The one task whose boxes a writer writes.
+
+    Raises:
+        DataError: there is none, or there are several.
+    """
+    found = [task for task, labels in records.labels.items() if labels.kind == "boxes"]
+    if len(found) != 1:
+        kinds = ", ".join(f"{task} ({labels.kind})" for task, labels in records.labels.items()) or "no labels"
+        raise check.DataError(check.sentence(f"{records.name}: to write {name}", "one task with boxes", kinds))
+    return found[0]
+
+
+def boxes_of(record: Record, task: str, names: tuple[str, ...]) -> Boxes:
+    """The boxes of a record, whose numbers can be written.
+
+    Raises:
+        DataError: it has none, or a number is not finite, or a class has no name; names the record.
+    """
+    boxes = record.targets.get(task)
+    if not isinstance(boxes, Boxes):
+        raise check.DataError(check.sentence(record.source, f"boxes for the task {task!r}", "none"))
+    rings = [ring for one in boxes.polygons for ring in one]
+    if not np.isfinite(boxes.xyxy).all() or not all(np.isfinite(ring).all() for ring in rings):
+        raise check.DataError(check.sentence(f"{record.source}: boxes", "finite numbers", "NaN or infinity"))
+    wrong = [int(index) for index in boxes.classes if not 0 <= index < len(names)]
+    if wrong:
+        expected = f"a class from 0 to {len(names) - 1}" if names else "no box, for there is no class"
+        raise check.DataError(check.sentence(f"{record.source}: boxes", expected, wrong[0]))
+    return boxes
+
+
+def is_finite(value: float) -> bool:
+    """Whether float32 can hold the number."""
+    return math.isfinite(value) and abs(value) <= _LARGEST

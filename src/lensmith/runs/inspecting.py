@@ -1,0 +1,81 @@
+"""The audit as a verb: with a model's opinion of the labels, as a page with pictures, and as a split of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lensmith import data
+from lensmith.data import Audit, Finding
+from lensmith.runs.folder import write_text
+from lensmith.runs.manifest import Parts
+from lensmith.runs.opening import open_model
+from lensmith.runs.pictured import pictures
+from lensmith.runs.prepare import refuse_leakage, split
+from lensmith.runs.report import Content, render_audit
+from lensmith.runs.scoring import match_labels
+from lensmith.runs.spec import DataSpec, SplitSpec
+
+
+def inspect(
+    section: DataSpec, *, model: str | Path | None = None, on_file: Callable[[int, int], None] | None = None
+) -> Audit:
+    """Audit what a section of a spec names.
+
+    Args:
+        section: the source, and how to read it.
+        model: a run, a saved model or an artifact; labels that contradict it become findings of kind ``suspect``.
+        on_file: told of each example.
+
+    Raises:
+        DataError: nothing can be read, or the model does not know the labels.
+    """
+    audit = data.audit(section.records(), on_file=on_file)
+    return audit if model is None else _with_suspects(audit, model)
+
+
+def _with_suspects(audit: Audit, model: str | Path) -> Audit:
+    opened = open_model(model)
+    records = match_labels(audit.records, opened.labels)
+    outputs = opened.predict(records)
+    found: list[Finding] = []
+    for task, labels in opened.labels.items():
+        if labels.kind == "class":
+            found += data.suspect_findings(records, task, _both(outputs[task]))
+    return replace(audit, findings=(*audit.findings, *found))
+
+
+def _both(outputs: np.ndarray) -> np.ndarray:
+    """Probabilities of every class, where a single column says yes or no."""
+    return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+
+
+def write_audit_page(audit: Audit, path: Path) -> None:
+    """Write the audit as one HTML file with pictures of what was found."""
+    title = Path(audit.records.name).name or audit.records.name
+    subtitle = f"{len(audit.records):,} {audit.kind}. {audit.records.layout}".strip()
+    write_text(path, render_audit(Content(title, subtitle, audit=audit.to_dict(), pictures=pictures(audit))))
+
+
+def write_split(
+    section: DataSpec, wanted: SplitSpec, path: Path, *, on_file: Callable[[int, int], None] | None = None
+) -> Parts:
+    """Audit a source, divide it, and write the parts down.
+
+    Args:
+        section: the source, and how to read it.
+        wanted: the shares; ``file`` is an earlier split, whose examples stay where they are.
+        path: of the file to write.
+        on_file: told of each audited example.
+
+    Raises:
+        DataError: the source's own parts leak into one another, or there are too few examples.
+    """
+    audit = data.audit(section.records(), on_file=on_file)
+    refuse_leakage(audit, allowed=section.allow_leakage)
+    parts = split(audit, wanted)
+    data.write_split(path, parts, fractions=(wanted.train, wanted.validation, wanted.test), seed=wanted.seed)
+    return parts
