@@ -2,6 +2,7 @@
 
 import io
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from lensmith.records import Records
 
 def draw(path, size=(4, 6), mode="L", **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size[::-1]).save(path, **options)
+    channels = {"L": (), "RGB": (3,)}[mode]
+    noise = np.random.default_rng(zlib.crc32(str(path).encode())).integers(0, 256, (*size, *channels), np.uint8)
+    Image.fromarray(noise).save(path, **options)
 
 
 def album(root, **counts):
@@ -109,7 +112,7 @@ def test_turned_and_mixed_images_are_noted(tmp_path):
     turned = Image.Exif()
     turned[274] = 6
     draw(tmp_path / "cat" / "turned.jpg", mode="RGB", exif=turned)
-    Image.fromarray(np.zeros((4, 6), np.uint16)).save(tmp_path / "dog" / "deep.png")
+    Image.fromarray(np.arange(0, 48000, 2000, np.uint16).reshape(4, 6)).save(tmp_path / "dog" / "deep.png")
     report = data.audit(data.read(tmp_path))
     assert kinds(report) == {"orientation": "info", "mode": "info"}
     assert [finding.files for finding in report.findings if finding.kind == "orientation"] == [
@@ -161,7 +164,8 @@ def test_real_photos(shared_data):
 
 
 def test_a_long_table_of_classes_is_cut():
-    report = data.audit(data.from_arrays(np.zeros((120, 2, 2), np.uint8), np.arange(120) % 40))
+    noise = np.random.default_rng(0).integers(0, 256, (120, 5, 5), np.uint8)
+    report = data.audit(data.from_arrays(noise, np.arange(120) % 40))
     screen = io.StringIO()
     report.show(Console(file=screen, width=80))
     assert "and 10 more" in screen.getvalue()

@@ -160,20 +160,20 @@ def test_refusals(tmp_path, files, message):
         else:
             draw(tmp_path / file)
     with pytest.raises(check.DataError, match=message) as caught:
-        data.read(tmp_path)
+        data.read_folder(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path}: expected a folder with one folder of images for each class")
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_folder(tmp_path):
     with pytest.raises(check.DataError, match=r"nowhere: expected a folder .* there is no such folder"):
-        data.read(tmp_path / "nowhere")
+        data.read_folder(tmp_path / "nowhere")
 
 
 def test_a_file_in_place_of_a_folder(tmp_path):
     (tmp_path / "table.csv").touch()
     with pytest.raises(check.DataError, match=r"table\.csv: expected a folder .*; got a file"):
-        data.read(tmp_path / "table.csv")
+        data.read_folder(tmp_path / "table.csv")
 
 
 def test_real_digits(shared_data):

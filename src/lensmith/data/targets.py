@@ -81,7 +81,7 @@ def _indices(
     if array.dtype.kind == "b":
         names = names or ("false", "true")
     if names is None:
-        names = [str(index) for index in range(int(array.max(initial=-1)) + 1)]
+        names = [str(index) for index in range(max(array.tolist(), default=-1) + 1)]
     targets: list[Target] = [int(value) for value in array]
     labels = Labels("class", tuple(names))
     for target, source in zip(targets, sources, strict=True):
@@ -124,7 +124,7 @@ def _names(task: str, names: Sequence[str] | None, count: int, default: tuple[st
 
 
 def check_target(target: Target, task: str, labels: Labels, source: str) -> None:
-    """Refuse a class outside the names, boxes without extent, or numbers that are missing or not finite.
+    """Refuse a class outside the names, boxes without extent, or numbers or points that are missing or not finite.
 
     Raises:
         DataError: names the record and the task.
@@ -138,6 +138,12 @@ def check_target(target: Target, task: str, labels: Labels, source: str) -> None
             expected = f"{len(labels.names)} finite number(s)"
             raise check.DataError(check.sentence(f"{source}: {task}", expected, str(target)))
         return
+    if labels.kind == "points":
+        places = np.asarray(target)
+        if places.shape != (len(labels.names), 2) or places.dtype.kind not in "fiu" or not np.isfinite(places).all():
+            expected = f"{len(labels.names)} point(s), x and y of each a finite number"
+            raise check.DataError(check.sentence(f"{source}: {task}", expected, f"shape {places.shape}"))
+        return
     chosen = (target,) if labels.kind == "class" else target
     last = len(labels.names) - 1
     for index in chosen if isinstance(chosen, tuple) else (chosen,):
@@ -150,29 +156,99 @@ def to_array(records: Records, task: str) -> np.ndarray:
 
     Returns:
         ``class``: int32 ``(n,)``; ``classes``: float32 ``(n, k)`` of 0 and 1; ``number``: float32 ``(n, k)``;
-        ``boxes``, of which each image has one: float32 ``(n, 4)``, x1, y1, x2, y2 as shares of the image, 0..1.
+        ``points``: float32 ``(n, k, 2)``, x and y as shares of the image, 0..1; ``boxes``, of which each image has
+        one: float32 ``(n, 4)``, x1, y1, x2, y2 as shares likewise. Masks, which would fill the memory, are made
+        batch by batch: see :func:`encode`.
 
     Raises:
         DataError: a record lacks the task, or its target is wrong, or has not one box; the line names the record.
-        SettingError: no such task, or one of a kind that batches do not hold.
+        SettingError: no such task, or one of masks.
     """
     labels = records.labels[check.one_of("task", task, records.labels)]
-    check.one_of(f"kind of task {task!r}", labels.kind, ("class", "classes", "number", "boxes"))
+    check.one_of(f"kind of task {task!r}", labels.kind, ("class", "classes", "number", "points", "boxes"))
     for record in records:
-        if task not in record.targets:
-            raise check.DataError(f"{record.source}: has no target for the task {task!r}")
+        check_has(record, task)
         check_target(record.targets[task], task, labels, record.source)
-    targets = [record.targets[task] for record in records]
+    if labels.kind == "class":  # the many at once
+        return np.asarray([record.targets[task] for record in records], np.int32)
+    placed = labels.kind in ("points", "boxes")
+
+    def one(record: Record) -> np.ndarray:
+        size = record_size(record) if placed else (1, 1)
+        return encode(record.targets[task], task, labels, size, record.source)
+
+    if not placed:
+        return np.stack([one(record) for record in records])
+    with ThreadPoolExecutor(max(choose_threads(records, None), 1)) as pool:
+        return np.stack(list(pool.map(one, records)))
+
+
+def check_has(record: Record, task: str) -> None:
+    """Refuse a record without a target for a task.
+
+    Raises:
+        DataError: names the record and the task.
+    """
+    if task not in record.targets:
+        raise check.DataError(f"{record.source}: has no target for the task {task!r}")
+
+
+def encode(target: Target, task: str, labels: Labels, size: tuple[int, int], source: str) -> np.ndarray:
+    """One target as a model takes it, in the forms of :func:`to_array` without the first axis.
+
+    Args:
+        target: of the kind its labels name, not a mask.
+        task: for messages.
+        labels: what it means.
+        size: height and width in pixels of the image that points and boxes lie in.
+        source: for messages.
+
+    Raises:
+        DataError: an image has not one box; names the record.
+
+    Example:
+        >>> encode((0, 2), "marks", Labels("classes", ("a", "b", "c")), (1, 1), "photo.png").tolist()
+        [1.0, 0.0, 1.0]
+    """
     if labels.kind == "class":
-        return np.asarray(targets, np.int32)
+        return np.asarray(target, np.int32)
     if labels.kind == "number":
-        return np.asarray(targets, np.float32).reshape(len(targets), len(labels.names))
+        return np.asarray(target, np.float32).reshape(len(labels.names))
+    if labels.kind == "points":
+        shares: np.ndarray = np.asarray(target, np.float64) / (size[1], size[0])
+        return shares.astype(np.float32)
     if labels.kind == "boxes":
-        return _one_box_each(records, task)
-    hot = np.zeros((len(targets), len(labels.names)), np.float32)
-    for row, chosen in zip(hot, targets, strict=True):
-        row[list(chosen)] = 1  # type: ignore[arg-type]
+        if not isinstance(target, Boxes) or len(target) != 1:
+            got = f"{len(target)} boxes" if isinstance(target, Boxes) else "none"
+            raise check.DataError(check.sentence(f"{source}: {task}", "an image with one box", got))
+        return boxes.convert(target.xyxy[0], "xyxy", "rel_xyxy", size=size).astype(np.float32)
+    hot = np.zeros(len(labels.names), np.float32)
+    hot[list(target)] = 1  # type: ignore[arg-type]
     return hot
+
+
+def one_hot(classes: np.ndarray, count: int) -> np.ndarray:
+    """Class indices ``(n,)`` as float32 ``(n, count)`` of 0 and 1.
+
+    Example:
+        >>> one_hot(np.array([1, 0]), 3).tolist()
+        [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    """
+    rows: np.ndarray = np.eye(count, dtype=np.float32)[classes]
+    return rows
+
+
+def record_size(record: Record) -> tuple[int, int]:
+    """Height and width in which a record's targets are given: as its source states, else as its image is read.
+
+    Raises:
+        DataError: there is no image, or it cannot be read; names the record.
+    """
+    if record.size is not None:
+        return record.size
+    if record.image is None:
+        raise check.DataError(check.sentence(record.source, "an image, for its targets are places in one", "a row"))
+    return image_size(record.image, record.source)
 
 
 def image_size(image: Path | str | np.ndarray, place: str) -> tuple[int, int]:
@@ -185,16 +261,3 @@ def image_size(image: Path | str | np.ndarray, place: str) -> tuple[int, int]:
         height, width = checked(image, place).shape[:2]
         return int(height), int(width)
     return extent(image)
-
-
-def _one_box_each(records: Records, task: str) -> np.ndarray:
-    def relative(record: Record) -> np.ndarray:
-        target = record.targets[task]
-        if not isinstance(target, Boxes) or len(target.xyxy) != 1 or record.image is None:
-            got = f"{len(target.xyxy)} boxes" if isinstance(target, Boxes) and record.image is not None else "none"
-            raise check.DataError(check.sentence(f"{record.source}: {task}", "an image with one box", got))
-        size = image_size(record.image, record.source)
-        return boxes.convert(target.xyxy[0], "xyxy", "rel_xyxy", size=size).astype(np.float32)
-
-    with ThreadPoolExecutor(max(choose_threads(records, None), 1)) as pool:
-        return np.stack(list(pool.map(relative, records)))

@@ -177,11 +177,10 @@ def warp(
         >>> warp(row, np.array([[-1, 0, 3], [0, 1, 0.0]]), (1, 3), fill="nearest").tolist()
         [[3, 2, 1]]
     """
-    centred = matrix[:2].copy()
-    centred[:, 2] += 0.5 * (matrix[:2, 0] + matrix[:2, 1]) - 0.5
+    (a, b, c), (d, e, f) = matrix[:2].tolist()
     warped: np.ndarray = cv2.warpAffine(
         pixels,
-        centred,
+        np.array([[a, b, c + (a + b - 1) / 2], [d, e, f + (d + e - 1) / 2]]),
         (size[1], size[0]),  # OpenCV wants the width first
         flags=cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR,
         borderMode=_BORDERS[fill],
@@ -190,19 +189,25 @@ def warp(
     return warped.reshape(*size, *pixels.shape[2:])  # OpenCV drops a single channel
 
 
-def reduction(matrix: np.ndarray) -> tuple[int, int]:
+def reduction(matrix: np.ndarray, before: tuple[int, int]) -> tuple[int, int]:
     """By which powers of two the rows and the columns can be averaged before a matrix shrinks them further.
 
-    What remains is a factor below 2 each way, little enough for linear interpolation.
+    What remains is a factor below 2 each way, little enough for linear interpolation: on photos, larger blocks lose
+    more by blurring than they gain.
+
+    Args:
+        matrix: from the pixels to the target.
+        before: height and width of the image, of which at least one row and column must remain.
 
     Example:
-        >>> reduction(matrix(Change(), (900, 400), (100, 150)))
+        >>> reduction(matrix(Change(), (900, 400), (100, 150)), (900, 400))
         (8, 2)
     """
     (a, b), (d, e) = matrix[:2, :2].tolist()
     shrunk = 1 / max(math.hypot(b, e), 1e-6), 1 / max(math.hypot(a, d), 1e-6)
     # A factor of 2 that floating point makes 1.999… of is one.
-    rows, columns = (max(int(math.log2(factor * (1 + 1e-9))), 0) if factor >= 1 else 0 for factor in shrunk)
+    halvings = (int(math.log2(max(factor * (1 + 1e-9), 1))) for factor in shrunk)
+    rows, columns = (min(count, side.bit_length() - 1) for count, side in zip(halvings, before, strict=True))
     return 1 << rows, 1 << columns
 
 

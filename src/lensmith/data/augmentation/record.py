@@ -57,7 +57,8 @@ class Augment:
         shear: degrees, −60..60, by which upright lines lean.
         affine: each of three corners moves by up to this share of the sides, 0..0.2, which settles an affine map.
         fill: what lies beyond the image: ``"nearest"`` (its border goes on), ``"constant"``, ``"reflect"`` (its
-            mirror image, the border pixel twice) or ``"wrap"`` (the image again).
+            mirror image, the border pixel twice) or ``"wrap"`` (the image again). The last two show objects again
+            that have no box there.
         fill_value: of the constant, 0..255.
         brightness: factor of the pixels, 0..10.
         contrast: factor of the distance from the image's mean, 0..10.
@@ -152,7 +153,8 @@ class Augment:
             if key not in known:
                 remedy = check.nearest(key, known) or f"Known: {', '.join(known)}"
                 raise check.SettingError(check.sentence("augment", "a known setting", repr(key), remedy))
-        return Augment(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return Augment(**given)
 
 
 def _range(place: str, value: Any, limits: _Limits) -> tuple[float, float]:

@@ -121,18 +121,19 @@ def _entries(folder: Path, limit: int | None = None) -> tuple[list[str], list[st
     try:
         with os.scandir(folder) as entries:
             for entry in islice(entries, limit):
-                if not entry.name.startswith("."):
-                    (folders if _is_folder(entry) else files).append(entry.name)
+                if not entry.name.startswith(".") and (kind := _kind(entry)):
+                    (folders if kind == "folder" else files).append(entry.name)
     except (OSError, ValueError):  # ValueError: a name that no file system takes
         return [], []
     return files, folders
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _kind(entry: os.DirEntry[str]) -> str | None:
+    """None for a pipe, which would be waited for without end, and for a link that leads nowhere or to itself."""
     try:
-        return entry.is_dir()
-    except OSError:  # such as a link that leads to itself
-        return False
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else None
+    except OSError:
+        return None
 
 
 def _key(name: str) -> str:

@@ -1,37 +1,21 @@
-"""What the readers and writers of annotation files share: where files lie, parts, class names, numbers."""
+"""What the readers and writers of annotation files share: numbers, class names, boxes, what is said of them."""
 
 from __future__ import annotations
 
 import math
-import os
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.images import EXTENSIONS, extent
+from lensmith.data.formats.walking import shown
+from lensmith.data.images import extent
 from lensmith.records import Boxes, Problem, Record, Records
 
 TASK = "objects"
-ANNOTATION_FOLDERS = frozenset(("annotation", "annotations", "label", "labels", "xml", "xmls"))
-IMAGE_FOLDERS = frozenset(("image", "images", "img", "imgs", "jpegimages", "photos"))
-_PART_OF = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-    "testing": "test",
-}
-_FEW = 32  # folders, into which one can look without having been told
-_MANY = 5000  # entries of a folder, after which looking for another kind of file ends
 _NAMES_FILES = ("classes.txt", "labels.txt", "label_map.pbtxt")
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -120,8 +104,8 @@ def _read_names(path: Path) -> tuple[str, ...]:
 
 def nothing_usable(root: Path, expected: str, problems: list[Problem]) -> check.DataError:
     """What to raise when everything was set aside: names the first of it."""
-    got = f"none; the first of {len(problems)} set aside: {problems[0].source}: {problems[0].reason}"
-    return check.DataError(check.sentence(str(root), expected, got if problems else "none"))
+    first = f"; the first of {len(problems)} set aside: {problems[0].source}: {problems[0].reason}" if problems else ""
+    return check.DataError(check.sentence(shown(root), expected, f"none{shown(first)}"))
 
 
 def count(number: int, one: str, more: str | None = None) -> str:
@@ -131,7 +115,8 @@ def count(number: int, one: str, more: str | None = None) -> str:
 
 def summary(name: str, items: tuple[Record, ...], task: str, classes: int) -> str:
     """What was found, for a person."""
-    boxes = sum(len(record.targets[task]) for record in items)  # type: ignore[arg-type]
+    targets = [record.targets[task] for record in items]
+    boxes = sum(len(target) for target in targets if isinstance(target, Boxes))
     return f"{name}: {count(len(items), 'image')}, {count(boxes, 'box', 'boxes')}, {count(classes, 'class', 'classes')}"
 
 

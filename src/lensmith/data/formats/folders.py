@@ -1,29 +1,34 @@
-"""Folders whose names are the classes of the images below them."""
+"""Folders whose names are the classes of the images below them, on one level or two."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lensmith import check
-from lensmith.data.images import EXTENSIONS
+from lensmith.data.formats.format import Format, Hints
+from lensmith.data.formats.names import add_places
+from lensmith.data.formats.walking import (
+    CLOSED,
+    PART_OF,
+    check_opens,
+    entries,
+    folders,
+    holds_image,
+    images,
+    in_order,
+    is_image,
+    loose_images,
+    part_folders,
+    shown,
+)
+from lensmith.data.formats.writing import part_name, put_image, safe_name, unique_names
 from lensmith.records import Labels, Problem, Record, Records
 
-TASK = "label"
+TASK, INNER_TASK = "label", "sublabel"
 LAYOUT = "a folder with one folder of images for each class, if need be inside train, validation and test folders"
-_PART_OF = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-    "testing": "test",
-}
-_SYSTEM_FILES = ("desktop.ini", "thumbs.db")
-_CLOSED = "cannot be opened"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +37,13 @@ class _ClassFolder:
     part: str | None
     files: tuple[Path, ...]
 
+    def inner(self) -> list[str | None]:
+        """For each file the one folder between it and this one; None where it lies right here, or deeper."""
+        steps = [file.relative_to(self.path).parts for file in self.files]
+        return [step[0] if len(step) == 2 else None for step in steps]
 
-def read_folder(folder: Path | str) -> Records:
+
+def read_folder(folder: Path | str, *, labels: Sequence[str] | None = None) -> Records:
     """Read ``photos/<class>/**/image`` or ``photos/<part>/<class>/**/image``.
 
     The part folders are ``train`` or ``training``; ``validation``, ``valid`` or ``val``; ``test`` or
@@ -42,125 +52,173 @@ def read_folder(folder: Path | str) -> Records:
     are empty, whatever cannot be opened) is listed in ``set_aside``. No image is opened:
     :func:`lensmith.data.audit` does that.
 
+    Where every image lies exactly two folders down, and no inner folder has a name that stands in two outer
+    ones, both are classes (``species/breed/image``): the outer of the task ``label``, the inner of ``sublabel``.
+
     Args:
         folder: as the user wrote it; every record's source begins with it.
+        labels: what to call the task, or the two tasks. Two names ask for two levels, one for one.
 
     Raises:
         DataError: there is no such folder, it cannot be opened, it does not have this form, or it holds fewer than two
             classes.
+        SettingError: the number of labels is wrong.
     """
     root = Path(folder)
-    _check_opens(root)
+    if labels is not None and (len(labels) not in (1, 2) or len(set(labels)) < len(labels)):
+        raise check.SettingError(check.sentence("labels", "one name, or two that differ", ", ".join(labels) or "none"))
+    check_opens(root, LAYOUT)
     problems: list[Problem] = []
     classes = _class_folders(root, problems)
-    names = _in_order({found.path.name for found in classes if found.files})
+    names = in_order(found.path.name for found in classes if found.files)
     if len(names) < 2:
         raise check.DataError(_too_few(root, names, problems))
     named = {problem.source for problem in problems}
     empty = [str(found.path) for found in classes if not found.files]
     problems += [Problem(path, "a class folder without an image") for path in empty if path not in named]
+    tasks = tuple(labels or ((TASK, INNER_TASK) if _is_hierarchy(classes) else (TASK,)))
+    if len(tasks) == 2:
+        classes = [_two_levels_only(found, problems) for found in classes]
+    return _records(root, classes, tasks, problems)
+
+
+def write_folders(records: Records, folder: Path) -> None:
+    """Write each image into the folder of its class, or of its two classes; in part folders where there are parts.
+
+    Raises:
+        DataError: there is no class task or a task of another kind, a class cannot be the name of a folder, or two
+            levels could not be told again; names it.
+    """
+    tasks = _writable_tasks(records)
+    parts = any(record.part for record in records)
+    for record, stem in zip(records, unique_names(records), strict=True):
+        place = folder / part_name(record) if parts else folder
+        for task in tasks:
+            if task not in record.targets:
+                raise check.DataError(f"{shown(record.source)}: has no target for the task {task!r}")
+            place = place / records.labels[task].names[record.targets[task]]  # type: ignore[index]
+        place.mkdir(parents=True, exist_ok=True)
+        put_image(record, place / stem)
+    if len(tasks) == 2 and not _is_hierarchy(_class_folders(folder, [])):
+        expected = f"classes of {tasks[1]!r} that each belong to one of {tasks[0]!r}, and more of them"
+        raise check.DataError(check.sentence(shown(records.name), expected, "others"))
+
+
+def _records(root: Path, classes: list[_ClassFolder], tasks: tuple[str, ...], problems: list[Problem]) -> Records:
+    names = [in_order(found.path.name for found in classes if found.files)]
+    if len(tasks) == 2:
+        names.append(in_order(name for found in classes for name in found.inner() if name))
+    places = [{name: index for index, name in enumerate(level)} for level in names]
     items = tuple(
-        Record(source=str(file), image=file, targets={TASK: index}, part=found.part)
-        for index, name in enumerate(names)
+        Record(
+            source=str(file),
+            image=file,
+            targets={task: level[step] for task, level, step in zip(tasks, places, (name, inner), strict=False)},  # type: ignore[index]
+            part=found.part,
+        )
+        for name in names[0]
         for found in classes
         if found.path.name == name
-        for file in found.files
+        for file, inner in zip(found.files, found.inner(), strict=True)
     )
-    return Records(items, {TASK: Labels("class", tuple(names))}, str(root), tuple(problems))
+    labels = {task: Labels("class", tuple(level)) for task, level in zip(tasks, names, strict=True)}
+    layout = f"class folders: {' and '.join(f'{len(level)} classes' for level in names)}"
+    layout += " on two levels" if len(tasks) == 2 else ""
+    return Records(items, labels, str(root), tuple(problems), layout)
+
+
+def _is_hierarchy(classes: list[_ClassFolder]) -> bool:
+    """Whether the inner folders are classes, too: not parts of a class, nor one folder around its images."""
+    outer_of: dict[str, set[str]] = defaultdict(set)
+    outer = {found.path.name for found in classes if found.files}
+    for found in classes:
+        for name in found.inner():
+            if name is None:
+                return False
+            outer_of[name].add(found.path.name)
+    return len(outer) > 1 and len(outer_of) > len(outer) and all(len(above) == 1 for above in outer_of.values())
+
+
+def _two_levels_only(found: _ClassFolder, problems: list[Problem]) -> _ClassFolder:
+    """The class folder without the images that lie higher or deeper."""
+    fitting = [inner is not None for inner in found.inner()]
+    for file, fits in zip(found.files, fitting, strict=True):
+        if not fits:
+            problems.append(Problem(str(file), "an image that does not lie two class folders deep"))
+    return replace(found, files=tuple(file for file, fits in zip(found.files, fitting, strict=True) if fits))
 
 
 def _class_folders(root: Path, problems: list[Problem]) -> list[_ClassFolder]:
-    folders = _folders(root)
-    parts = [folder for folder in folders if folder.name.lower() in _PART_OF and _folders(folder)]
-    others = [folder for folder in folders if folder not in parts and any(_images(folder, []))]
+    inside = folders(root)
+    parts = [folder for folder in part_folders(root) if folders(folder)]
+    others = [folder for folder in inside if folder not in parts and holds_image(folder)]
     if parts and others:
         some, rest = (", ".join(folder.name for folder in group) for group in (parts, others))
-        got = f"part folders ({some}) beside others ({rest})"
-        raise check.DataError(check.sentence(str(root), LAYOUT, got, "Move the others elsewhere"))
-    if others and all(folder.name.lower() in _PART_OF for folder in others):
+        got = f"part folders ({shown(some)}) beside others ({shown(rest)})"
+        raise check.DataError(check.sentence(shown(root), LAYOUT, got, "Move the others elsewhere"))
+    if others and all(folder.name.lower() in PART_OF for folder in others):
         got = f"no class folder in {', '.join(folder.name for folder in others)}"
-        raise check.DataError(check.sentence(str(root), LAYOUT, got, "Put each class in a folder of its name"))
-    for place in (root, *folders) if parts else (root,):
-        loose = [Path(entry) for entry in _entries(place, problems) if not entry.is_dir() and _is_image(entry)]
+        raise check.DataError(check.sentence(shown(root), LAYOUT, got, "Put each class in a folder of its name"))
+    for place in (root, *inside) if parts else (root,):
+        loose = loose_images(place, problems)
         problems += [Problem(str(file), "an image outside any class folder") for file in loose]
-    places: list[tuple[Path, str | None]] = [(folder, _PART_OF[folder.name.lower()]) for folder in parts]
+    places: list[tuple[Path, str | None]] = [(folder, PART_OF[folder.name.lower()]) for folder in parts]
     return [
-        _ClassFolder(path, part, tuple(_images(path, problems)))
+        _ClassFolder(path, part, tuple(images(path, problems, (root.resolve(), place.resolve()))))
         for place, part in places or [(root, None)]
-        for path in _folders(place)
+        for path in folders(place)
     ]
 
 
-def _folders(place: Path) -> list[Path]:
-    return [Path(entry) for entry in _entries(place, []) if entry.is_dir()]
-
-
-def _images(folder: Path, problems: list[Problem], above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Every image below, in order. Links are followed, but not back into a folder that leads here."""
-    real = folder.resolve()
-    if real in above:
-        return
-    for entry in _entries(folder, problems):
-        path = Path(entry)
-        if entry.is_dir():
-            yield from _images(path, problems, (*above, real))
-        elif _is_image(entry):
-            yield path
-        elif entry.name.lower() not in _SYSTEM_FILES:
-            problems.append(Problem(str(path), f"not an image by its name; these are: {', '.join(EXTENSIONS)}"))
-
-
-def _entries(folder: Path, problems: list[Problem]) -> list[os.DirEntry[str]]:
-    """What is in a folder, by name; each of these can be told to be a folder or not."""
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted((one for one in entries if not one.name.startswith(".")), key=lambda one: one.name)
-    except OSError as error:
-        problems.append(Problem(str(folder), _closed(error)))
-        return []
-    return [entry for entry in found if _can_be_told(entry, problems)]
-
-
-def _can_be_told(entry: os.DirEntry[str], problems: list[Problem]) -> bool:
-    try:
-        entry.is_dir()
-    except OSError as error:  # such as a link that leads to itself
-        problems.append(Problem(entry.path, _closed(error)))
-        return False
-    return True
-
-
-def _closed(error: OSError) -> str:
-    return f"{_CLOSED}: {(error.strerror or str(error)).lower()}"
-
-
-def _check_opens(root: Path) -> None:
-    try:
-        os.scandir(root).close()
-    except OSError as error:
-        known = {FileNotFoundError: "nothing: there is no such folder", NotADirectoryError: "a file"}
-        got = known.get(type(error), f"a folder that {_closed(error)}")
-        raise check.DataError(check.sentence(str(root), LAYOUT, got)) from error
-
-
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    return Path(entry.name).suffix.lower()[1:] in EXTENSIONS
-
-
-def _in_order(names: set[str]) -> list[str]:
-    if all(name.isdecimal() for name in names):
-        return sorted(names, key=lambda name: (int(name), name))
-    return sorted(names)
-
-
 def _too_few(root: Path, names: list[str], problems: list[Problem]) -> str:
-    closed = [problem for problem in problems if problem.reason.startswith(_CLOSED)]
+    place = shown(root)
+    closed = [problem for problem in problems if problem.reason.startswith(CLOSED)]
     if closed:
-        return check.sentence(str(root), LAYOUT, f"{closed[0].source}, which {closed[0].reason}")
+        return check.sentence(place, LAYOUT, f"{shown(closed[0].source)}, which {closed[0].reason}")
     if names:
         inner = root / names[0]
-        remedy = f"Did you mean {inner}?" if len(_folders(inner)) > 1 else "A second class is needed to tell apart"
-        return check.sentence(str(root), LAYOUT, f"one class only ({names[0]})", remedy)
-    if any(_is_image(entry) for place in (root, *_folders(root)) for entry in _entries(place, [])):
-        return check.sentence(str(root), LAYOUT, "images in no class folder", "Put each class in a folder of its name")
-    return check.sentence(str(root), LAYOUT, "no image at all" if _entries(root, []) else "an empty folder")
+        several = len(folders(inner)) > 1
+        remedy = f"Did you mean {shown(inner)}?" if several else "A second class is needed to tell apart"
+        return check.sentence(place, LAYOUT, f"one class only ({shown(names[0])})", remedy)
+    if any(is_image(entry.name) for inside in (root, *folders(root)) for entry in entries(inside, [])):
+        return check.sentence(place, LAYOUT, "images in no class folder", "Put each class in a folder of its name")
+    return check.sentence(place, LAYOUT, "no image at all" if entries(root, []) else "an empty folder")
+
+
+def _writable_tasks(records: Records) -> tuple[str, ...]:
+    kinds: Mapping[str, str] = {task: labels.kind for task, labels in records.labels.items()}
+    if set(kinds.values()) != {"class"} or len(kinds) > 2:
+        got = ", ".join(f"{task} ({kind})" for task, kind in kinds.items()) or "none"
+        raise check.DataError(check.sentence(shown(records.name), "one class task, or two, for folders to hold", got))
+    for task, labels in records.labels.items():
+        alike = [name.lower() for name in labels.names]
+        for name in labels.names:
+            if safe_name(name) != name or alike.count(name.lower()) > 1 or name.lower() in PART_OF:
+                expected = f"classes of {task!r} that can be names of folders, and are no parts of a data set"
+                raise check.DataError(check.sentence(shown(records.name), expected, repr(shown(name))))
+    if len({record.targets.get(next(iter(kinds))) for record in records}) < 2:
+        raise check.DataError(check.sentence(shown(records.name), "two classes, for two folders", "one"))
+    return tuple(kinds)
+
+
+def _recognise(path: Path) -> str | None:
+    if not path.is_dir():
+        return None
+    parts = [folder for folder in part_folders(path) if folders(folder)]
+    if parts and any(holds_image(folder) for folder in folders(path) if folder not in parts):
+        return None
+    inside = [folder for place in parts or [path] for folder in folders(place)]
+    names = {folder.name for folder in inside if holds_image(folder, (path.resolve(), folder.parent.resolve()))}
+    if len(names) < 2 or (not parts and all(name.lower() in PART_OF for name in names)):
+        return None
+    return f"{len(names)} classes{' in ' if parts else ''}{', '.join(f'{part.name}/' for part in parts)}"
+
+
+def _read(path: Path, hints: Hints) -> Records:
+    records = read_folder(path, labels=hints.labels)
+    if hints.pattern is not None:
+        return add_places(records, hints.pattern, hints.group)
+    return records
+
+
+FOLDERS = Format("folders", "class folders: one folder of images for each class", _recognise, _read, write_folders)

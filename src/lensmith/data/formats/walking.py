@@ -20,6 +20,7 @@ PART_OF = {
     "testing": "test",
 }
 CLOSED = "cannot be opened"
+_AROUND = "a link to a folder that is read already, or that leads here"
 _SYSTEM_FILES = ("desktop.ini", "thumbs.db")
 
 
@@ -45,7 +46,11 @@ def part_folders(root: Path) -> list[Path]:
 
 def images(folder: Path, problems: list[Problem], above: Iterable[Path] = ()) -> Iterator[Path]:
     """Every image below, in order. Links are followed, but into no folder twice, nor back into one of ``above``."""
-    seen = {*above, folder.resolve()}
+    seen = set(above)
+    if folder.resolve() in seen:
+        problems.append(Problem(str(folder), _AROUND))
+        return
+    seen.add(folder.resolve())
     levels = [iter(entries(folder, problems))]
     while levels:
         entry = next(levels[-1], None)
@@ -57,7 +62,7 @@ def images(folder: Path, problems: list[Problem], above: Iterable[Path] = ()) ->
             seen.add(real)
             levels.append(iter(entries(Path(entry), problems)))
         else:
-            problems.append(Problem(entry.path, "a link to a folder that is read already, or that leads here"))
+            problems.append(Problem(entry.path, _AROUND))
 
 
 def loose_images(folder: Path, problems: list[Problem]) -> list[Path]:
@@ -65,9 +70,9 @@ def loose_images(folder: Path, problems: list[Problem]) -> list[Path]:
     return [Path(entry) for entry in entries(folder, problems) if not entry.is_dir() and is_image(entry.name)]
 
 
-def holds_image(folder: Path) -> bool:
-    """Whether there is any image below."""
-    return any(True for _ in images(folder, []))
+def holds_image(folder: Path, above: Iterable[Path] = ()) -> bool:
+    """Whether there is any image below, without going back into one of ``above``."""
+    return any(True for _ in images(folder, [], above))
 
 
 def is_image(name: str) -> bool:

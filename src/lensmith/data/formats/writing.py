@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from lensmith import check
+from lensmith.data.formats.walking import shown
 from lensmith.data.images import checked, extent
 from lensmith.records import Record
 
@@ -65,7 +66,7 @@ def put_image(record: Record, stem: Path) -> Path:
         shutil.copyfile(record.image, target)
         return target
     if record.image is None:
-        raise check.DataError(check.sentence(record.source, "an image", "a row of numbers"))
+        raise check.DataError(check.sentence(shown(record.source), "an image", "a row of numbers"))
     target = stem.with_name(f"{stem.name}.png")
     pixels = checked(record.image, record.source)
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(target)
@@ -84,7 +85,7 @@ def image_extent(record: Record) -> tuple[int, int]:
         height, width = checked(record.image, record.source).shape[:2]
         return int(height), int(width)
     if record.image is None:
-        raise check.DataError(check.sentence(record.source, "an image", "a row of numbers"))
+        raise check.DataError(check.sentence(shown(record.source), "an image", "a row of numbers"))
     try:
         return extent(record.image)
     except check.DataError:
@@ -98,31 +99,27 @@ def part_name(record: Record) -> str:
     return record.part or "train"
 
 
-def _own_name(record: Record, place: int) -> str:
-    if isinstance(record.image, Path):
-        return _safe(record.image.stem)
-    before, _, number = record.source.rpartition(":")
-    if before and number.isascii() and number.isdigit():
-        return f"{_safe(Path(before).stem)}-{number.zfill(6)[-18:]}"
-    return f"{_safe(Path(record.source).stem)}-{place:06d}"
+def read_lines(path: Path) -> tuple[str, ...]:
+    """The lines of a file of names, without those that are empty or the spaces around them.
+
+    Raises:
+        DataError: it cannot be read, is no text, or holds no name.
+    """
+    _check_opens(path, "the file")
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise check.DataError(
+            check.sentence(shown(path), "text in UTF-8", f"byte {error.start} of another kind")
+        ) from error
+    names = tuple(line.strip() for line in lines if line.strip())
+    if not names:
+        raise check.DataError(check.sentence(shown(path), "a name in each line", "none"))
+    return names
 
 
-def _with_parent(name: str, record: Record) -> str:
-    parent = record.image.parent.name if isinstance(record.image, Path) else ""
-    return f"{_safe(parent)}-{name}" if parent else name
-
-
-def _free(name: str, taken: set[str], numbers: Counter[str]) -> str:
-    """The name itself, or with the first number from 2 that nobody has."""
-    key, found = _key(name), name
-    while _key(found) in taken:
-        numbers[key] += 1
-        found = f"{name}-{numbers[key] + 1}"
-    return found
-
-
-def _safe(name: str) -> str:
-    """The name with nothing in it that some system refuses."""
+def safe_name(name: str) -> str:
+    """The name with nothing in it that some system refuses in a file name."""
     # Categories: C… are control characters and bytes that are no text; Zl and Zp end a line.
     kept = "".join(
         "_" if letter in _FORBIDDEN or unicodedata.category(letter)[0] == "C" or letter in "\u2028\u2029" else letter
@@ -134,14 +131,37 @@ def _safe(name: str) -> str:
     return kept or "image"
 
 
+def _own_name(record: Record, place: int) -> str:
+    if isinstance(record.image, Path):
+        return safe_name(record.image.stem)
+    before, _, number = record.source.rpartition(":")
+    if before and number.isascii() and number.isdigit():
+        return f"{safe_name(Path(before).stem)}-{number.zfill(6)[-18:]}"
+    return f"{safe_name(Path(record.source).stem)}-{place:06d}"
+
+
+def _with_parent(name: str, record: Record) -> str:
+    parent = record.image.parent.name if isinstance(record.image, Path) else ""
+    return f"{safe_name(parent)}-{name}" if parent else name
+
+
+def _free(name: str, taken: set[str], numbers: Counter[str]) -> str:
+    """The name itself, or with the first number from 2 that nobody has."""
+    key, found = _key(name), name
+    while _key(found) in taken:
+        numbers[key] += 1
+        found = f"{name}-{numbers[key] + 1}"
+    return found
+
+
 def _key(name: str) -> str:
     """Equal for names that some system takes for the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _check_opens(path: Path) -> None:
+def _check_opens(path: Path, what: str = "the image") -> None:
     try:
         path.open("rb").close()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise check.DataError(f"{path}: the image cannot be read: {reason}") from error
+        raise check.DataError(f"{shown(path)}: {what} cannot be read: {reason}") from error

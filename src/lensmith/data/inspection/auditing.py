@@ -1,93 +1,43 @@
-"""Look at the data before anything is trained on it: every image opened once, every class counted."""
+"""Look at the data before anything is trained on it."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from rich.console import Console
 
-from lensmith import check
-from lensmith.data.images import Facts, checked, load
-from lensmith.data.inspection import findings as look_for
+from lensmith.data.inspection import copies as copy_rules
+from lensmith.data.inspection import findings as rules
+from lensmith.data.inspection import labels, quality
 from lensmith.data.inspection.display import print_audit
-from lensmith.data.inspection.findings import Finding
-from lensmith.data.reading import choose_threads, problem
-from lensmith.records import PARTS, Problem, Record, Records
+from lensmith.data.inspection.duplicates import Copies, find
+from lensmith.data.inspection.findings import Counts, Finding
+from lensmith.data.inspection.looking import Look, OnFile, look_closely, open_all
+from lensmith.data.inspection.record import AuditRecord, Spread
+from lensmith.records import PARTS, Boxes, Records
 
-Spread = tuple[float, float, float]  # smallest, median, largest
+_COUNTED = ("class", "classes", "boxes")
+_SIZES = 12  # listed, of those that images have
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Audit:
-    """What is in the data, and what is wrong with it.
-
-    Args:
-        records: those that can be used; the others stand in ``records.set_aside``.
-        findings: what deserves attention, the most severe first.
-        counts: examples by class task, then part (``all`` where the source has none), then class.
-        parts: examples by part.
-        kind: whether the examples are images or rows.
-        heights: smallest, median and largest, in pixels; None for rows.
-        widths: likewise.
-        channel_counts: how many images have 1 channel (gray) and how many 3 (colour).
-    """
-
-    records: Records
-    findings: tuple[Finding, ...]
-    counts: dict[str, dict[str, dict[str, int]]]
-    parts: dict[str, int]
-    kind: Literal["images", "rows"]
-    heights: Spread | None = None
-    widths: Spread | None = None
-    channel_counts: dict[int, int] | None = None
-
-    @property
-    def channels(self) -> int | None:
-        """The channels a model of these images wants: 1 if every one is gray, else 3; None for rows."""
-        if self.channel_counts is None:
-            return None
-        return 1 if set(self.channel_counts) == {1} else 3
-
-    @property
-    def median_size(self) -> tuple[int, int] | None:
-        """The median height and the median width; None for rows."""
-        if self.heights is None or self.widths is None:
-            return None
-        return round(self.heights[1]), round(self.widths[1])
-
-    @property
-    def severe(self) -> bool:
-        """Whether anything was found that makes training pointless or its result wrong."""
-        return any(finding.severity == "severe" for finding in self.findings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The audit as JSON holds it; the records themselves are counted, not listed."""
-        return {
-            "source": self.records.name,
-            "kind": self.kind,
-            "examples": len(self.records),
-            "parts": self.parts,
-            "counts": self.counts,
-            "heights": self.heights,
-            "widths": self.widths,
-            "channel_counts": {str(key): count for key, count in (self.channel_counts or {}).items()},
-            "channels": self.channels,
-            "set_aside": [{"source": one.source, "reason": one.reason} for one in self.records.set_aside],
-            "findings": [finding.to_dict() for finding in self.findings],
-        }
+class Audit(AuditRecord):
+    """What is in the data, and what is wrong with it; for its fields see :class:`AuditRecord`."""
 
     def show(self, console: Console | None = None) -> None:
         """Print the audit as tables, on standard output unless a console is given."""
         print_audit(self, console or Console())
 
 
-def audit(records: Records, *, threads: int | None = None, on_file: Callable[[int, int], None] | None = None) -> Audit:
-    """Open every image once, set aside those that cannot be read, and count the rest.
+def audit(records: Records, *, threads: int | None = None, on_file: OnFile | None = None) -> Audit:
+    """Open every image once, set aside those that cannot be read, and say what is there and what is wrong with it.
+
+    Found are: exact and near copies of images, copies in two parts of the source, copies with two labels, images that
+    are empty, dark, bright, blurred or of an odd size, labels that cannot be right, classes that are missing, rare,
+    or far rarer than others. Rows of numbers are only counted.
 
     Args:
         records: from any reader.
@@ -103,61 +53,59 @@ def audit(records: Records, *, threads: int | None = None, on_file: Callable[[in
         >>> report.channels, report.median_size, report.findings
         (1, (8, 8), ())
     """
-    looks = _look_at_all(records, threads, on_file)
-    problems = tuple(look for look in looks if isinstance(look, Problem))
-    if len(problems) == len(records):
-        first = f"; the first: {problems[0].source}: {problems[0].reason}" if problems else ""
-        raise check.DataError(f"{records.name}: none of {len(records)} examples can be used{first}")
-    good = [index for index, look in enumerate(looks) if not isinstance(look, Problem)]
-    kept = replace(records.select(good), set_aside=records.set_aside + problems)
-    facts = [look for look in looks if isinstance(look, Facts)]
-    counts = {task: _counts(kept, task) for task, labels in kept.labels.items() if labels.kind in ("class", "classes")}
+    kept, problems, seen = open_all(records, look_closely, threads=threads, on_file=on_file)
+    counts = {task: _counts(kept, task) for task, meant in kept.labels.items() if meant.kind in _COUNTED}
+    places = [place for place, look in enumerate(seen) if look is not None]
+    looks = [look for look in seen if look is not None]
+    facts = [look.facts for look in looks]
+    copies = _copies(places, looks)
     found = (
-        *look_for.unreadable(records, problems),
-        *look_for.skipped(records),
-        *look_for.missing_classes(counts),
-        *look_for.few(counts),
-        *look_for.imbalance(counts),
-        *look_for.turned_and_mixed(kept, facts),
+        *rules.unreadable(records, problems),
+        *rules.skipped(records),
+        *_of_labels(kept, counts, seen),
+        *copy_rules.leakage(kept, copies),
+        *copy_rules.duplicates(kept, copies),
+        *copy_rules.contradictions(kept, copies),
+        *_of_images(kept.select(places), looks),
     )
+    sizes = Counter((fact.height, fact.width) for fact in facts)
     return Audit(
         records=kept,
-        findings=tuple(sorted(found, key=lambda finding: look_for.SEVERITIES.index(finding.severity))),
+        findings=tuple(sorted(found, key=lambda finding: rules.SEVERITIES.index(finding.severity))),
         counts=counts,
         parts={name: len(part) for name, part in _by_part(kept).items()},
         kind="images" if facts else "rows",
         heights=_spread([fact.height for fact in facts]),
         widths=_spread([fact.width for fact in facts]),
-        channel_counts={n: sum(fact.channels == n for fact in facts) for n in sorted({f.channels for f in facts})}
-        if facts
-        else None,
+        channel_counts=dict(sorted(Counter(fact.channels for fact in facts).items())) if facts else None,
+        sizes=tuple((height, width, count) for (height, width), count in sizes.most_common(_SIZES)),
+        duplicates=copies.groups,
+        exact=copies.exact,
     )
 
 
-def _look_at_all(
-    records: Records, threads: int | None, on_file: Callable[[int, int], None] | None
-) -> list[Facts | Problem | None]:
-    looks = []
-    with warnings.catch_warnings(), ThreadPoolExecutor(max(choose_threads(records, threads), 1)) as pool:
-        warnings.simplefilter("ignore")  # of decoders, about metadata: what matters here is whether the pixels come
-        for done, look in enumerate(pool.map(_look, records), start=1):
-            looks.append(look)
-            if on_file is not None:
-                on_file(done, len(records))
-    return looks
+def _of_labels(records: Records, counts: Counts, seen: Sequence[Look | None]) -> Iterator[Finding]:
+    yield from rules.missing_classes(records, counts)
+    yield from rules.few(records, counts)
+    yield from rules.imbalance(records, counts)
+    yield from rules.constant_numbers(records)
+    yield from labels.problems(records, [(look.facts.height, look.facts.width) if look else None for look in seen])
 
 
-def _look(record: Record) -> Facts | Problem | None:
-    """The facts of an image, None of a row, or why the image cannot be used."""
-    if record.image is None:
-        return None
-    try:
-        if isinstance(record.image, np.ndarray):
-            height, width, channels = checked(record.image, record.source).shape
-            return Facts(height, width, 1 if channels == 1 else 3)
-        return load(record.image)[1]
-    except check.DataError as error:
-        return problem(record, error)
+def _of_images(images: Records, looks: Sequence[Look]) -> Iterator[Finding]:
+    facts = [look.facts for look in looks]
+    yield from quality.odd_images(images, [look.quality for look in looks])
+    yield from quality.odd_sizes(images, facts)
+    yield from rules.turned_and_mixed(images, facts)
+
+
+def _copies(places: Sequence[int], looks: Sequence[Look]) -> Copies:
+    """Copies among the images, by their places among all records."""
+    if not looks:
+        return Copies()
+    found = find([look.content for look in looks], np.stack([look.thumbnail for look in looks]))
+    groups, exact = (tuple(tuple(places[at] for at in group) for group in some) for some in (found.groups, found.exact))
+    return Copies(groups, exact)
 
 
 def _by_part(records: Records) -> dict[str, Records]:
@@ -166,7 +114,15 @@ def _by_part(records: Records) -> dict[str, Records]:
 
 
 def _counts(records: Records, task: str) -> dict[str, dict[str, int]]:
+    if records.labels[task].kind == "boxes":
+        return {name: _box_counts(part, task) for name, part in _by_part(records).items()}
     return {name: part.counts(task) for name, part in _by_part(records).items()}
+
+
+def _box_counts(records: Records, task: str) -> dict[str, int]:
+    drawn = [target.classes for record in records if isinstance(target := record.targets.get(task), Boxes)]
+    found: Counter[int] = Counter(np.concatenate(drawn).tolist() if drawn else [])
+    return {name: found[index] for index, name in enumerate(records.labels[task].names)}
 
 
 def _spread(values: Sequence[int]) -> Spread | None:

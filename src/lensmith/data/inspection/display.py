@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from lensmith.data.inspection.auditing import Audit
+from lensmith.data.inspection.findings import Finding
+from lensmith.data.inspection.record import AuditRecord
 
 _STYLES = {"severe": "bold red", "warning": "yellow", "info": "dim"}
 _LISTED = 5  # files of a finding
 _CLASSES = 30  # rows of a table of classes
 
 
-def print_audit(audit: Audit, console: Console) -> None:
+def print_audit(audit: AuditRecord, console: Console) -> None:
     """Print what there is, a table of classes for each task, and the findings."""
     console.print(summary(audit), highlight=False, markup=False)
     for task in audit.counts:
@@ -24,15 +22,16 @@ def print_audit(audit: Audit, console: Console) -> None:
     for finding in audit.findings:
         line = f"{finding.severity}: {finding.message}. {finding.remedy}".rstrip()
         console.print(line, style=_STYLES[finding.severity], highlight=False, markup=False)
-        for source in finding.files[:_LISTED]:
-            console.print(f"    {source}{_reason(audit, source)}", highlight=False, markup=False)
-        if len(finding.files) > _LISTED:
-            console.print(f"    and {len(finding.files) - _LISTED} more")
+        named = _named(audit, finding)
+        for line in named[:_LISTED]:
+            console.print(f"    {line}", highlight=False, markup=False)
+        if len(named) > _LISTED:
+            console.print(f"    and {len(named) - _LISTED} more")
     if not audit.findings:
         console.print("Nothing wrong was found.")
 
 
-def summary(audit: Audit) -> str:
+def summary(audit: AuditRecord) -> str:
     """One line: how many examples, in which parts, of what size.
 
     Example:
@@ -53,13 +52,14 @@ def summary(audit: Audit) -> str:
     return f"{text}, {size}, {' and '.join(colours[count] for count in audit.channel_counts or ())}"
 
 
-def class_table(audit: Audit, task: str) -> Table:
-    """Examples by class, one column a part."""
+def class_table(audit: AuditRecord, task: str) -> Table:
+    """Examples by class, or boxes of a task of boxes; one column a part."""
     by_part = audit.counts[task]
     table = Table(title=escape(task), title_justify="left")
     table.add_column("class")
+    counted = "boxes" if audit.records.labels[task].kind == "boxes" else "examples"
     for part in by_part:
-        table.add_column("examples" if part == "all" else part, justify="right")
+        table.add_column(counted if part == "all" else part, justify="right")
     names = audit.records.labels[task].names
     for name in names[:_CLASSES]:
         table.add_row(escape(name), *(f"{by_class[name]:,}" for by_class in by_part.values()))
@@ -68,5 +68,12 @@ def class_table(audit: Audit, task: str) -> Table:
     return table
 
 
-def _reason(audit: Audit, source: str) -> str:
+def _named(audit: AuditRecord, finding: Finding) -> list[str]:
+    """A line a file, or a line a group of files that belong together."""
+    if finding.groups:
+        return [" = ".join(group) for group in finding.groups]
+    return [f"{source}{_reason(audit, source)}" for source in finding.files]
+
+
+def _reason(audit: AuditRecord, source: str) -> str:
     return next((f": {one.reason}" for one in audit.records.set_aside if one.source == source), "")

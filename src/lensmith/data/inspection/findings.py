@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 from lensmith.data.images import Facts
 from lensmith.records import PARTS, Problem, Records
@@ -14,6 +17,7 @@ SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "info")
 Counts = dict[str, dict[str, dict[str, int]]]  # by task, part, class
 
 _IMBALANCE = 10  # times as many examples in the largest class as in the smallest
+_LISTED = 12  # names in a message
 _UNREADABLE = 0.5  # of all files: more, and something went wrong with the whole collection
 
 
@@ -22,11 +26,13 @@ class Finding:
     """Something about the data that deserves attention.
 
     Args:
-        kind: ``unreadable``, ``skipped``, ``label``, ``few``, ``imbalance``, ``orientation`` or ``mode``.
+        kind: ``unreadable``, ``skipped``, ``duplicate``, ``near-duplicate``, ``leakage``, ``label``, ``few``,
+            ``imbalance``, ``orientation``, ``mode``, ``size``, ``empty``, ``dark``, ``bright`` or ``blurred``.
         severity: ``severe`` (training makes no sense so), ``warning`` or ``info``.
         message: one line for a person.
-        remedy: what to do about it; empty where nothing need be done.
-        files: the sources it is about.
+        remedy: what to do about it, with the command that does it where there is one; empty where nothing need be done.
+        files: the sources it is about; of a leakage, equations of two: ``train/cat/1.jpg = test/cat/9.jpg``.
+        groups: the sources that belong together, where it is about several at once, such as the copies of an image.
     """
 
     kind: str
@@ -34,9 +40,25 @@ class Finding:
     message: str
     remedy: str = ""
     files: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def pictures(self) -> tuple[tuple[str, ...], ...]:
+        """The sources to look at, those side by side that belong together."""
+        return self.groups or tuple((source,) for source in self.files)
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "files": list(self.files)}
+        return {**asdict(self), "files": list(self.files), "groups": [list(group) for group in self.groups]}
+
+
+def mending(records: Records, kind: str) -> str:
+    """The command that writes the data anew without the findings of this kind.
+
+    Example:
+        >>> mending(Records((), {}, name="my photos"), "duplicate")
+        "lensmith data convert 'my photos' OUT --mend duplicate"
+    """
+    return f"lensmith data convert {shlex.quote(records.name)} OUT --mend {kind}"
 
 
 def unreadable(records: Records, problems: Sequence[Problem]) -> Iterator[Finding]:
@@ -47,7 +69,7 @@ def unreadable(records: Records, problems: Sequence[Problem]) -> Iterator[Findin
             kind="unreadable",
             severity="severe" if many else "warning",
             message=f"{len(problems)} of {len(records)} images cannot be read and were set aside",
-            remedy="Replace or delete the listed files",
+            remedy=f"Replace or delete the listed files, or leave them out: {mending(records, 'unreadable')}",
             files=tuple(problem.source for problem in problems),
         )
 
@@ -59,44 +81,50 @@ def skipped(records: Records) -> Iterator[Finding]:
         yield Finding(
             kind="skipped",
             severity="info",
-            message=f"{len(files)} entries are not images of a class, and are not used",
+            message=f"{len(files)} entries of the source are not used",
             remedy="See each one's reason in the list of what was set aside",
             files=files,
         )
 
 
-def missing_classes(counts: Counts) -> Iterator[Finding]:
+def missing_classes(records: Records, counts: Counts) -> Iterator[Finding]:
     """Classes that one part of the source has and another lacks."""
     for task, by_part in counts.items():
         for part, by_class in by_part.items():
             absent = [name for name, count in by_class.items() if not count]
             if absent and part in PARTS:
                 lost = "the model cannot learn them" if part == "train" else "nothing can be said about them"
+                # A detector learns the classes that are there; a classifier of a class without examples is wrong.
+                severe = part == "train" and records.labels[task].kind != "boxes"
                 yield Finding(
                     kind="label",
-                    severity="severe" if part == "train" else "warning",
-                    message=f"{task}: the {part} part has no example of {', '.join(absent)}: {lost}",
+                    severity="severe" if severe else "warning",
+                    message=f"{task}: the {part} part has no example of {_listed(absent)}: {lost}",
                     remedy=f"Add examples of these classes to the {part} part, or leave the classes out",
                 )
 
 
-def few(counts: Counts) -> Iterator[Finding]:
+def few(records: Records, counts: Counts) -> Iterator[Finding]:
     """Classes with too few examples to stand in every part of a split."""
     for task, by_part in counts.items():
         remedy = "Add examples of these classes, or leave them out"
+        boxes = records.labels[task].kind == "boxes"
         short = [f"{name} ({count})" for name, count in by_part.get("all", {}).items() if count < 3]
         if short:
-            message = f"{task}: fewer than 3 examples of {', '.join(short)}, too few for three parts"
-            yield Finding("few", "severe", message, remedy)
+            message = (
+                f"{task}: fewer than 3 {'boxes' if boxes else 'examples'} of {_listed(short)}, too few for three parts"
+            )
+            yield Finding("few", "warning" if boxes else "severe", message, remedy)
         single = [name for name, count in by_part.get("train", {}).items() if count == 1]
         if single:
-            message = f"{task}: one training example only of {', '.join(single)}"
+            message = f"{task}: one training {'box' if boxes else 'example'} only of {_listed(single)}"
             yield Finding("few", "warning", message, remedy)
 
 
-def imbalance(counts: Counts) -> Iterator[Finding]:
+def imbalance(records: Records, counts: Counts) -> Iterator[Finding]:
     """One class far more frequent than another."""
     for task, by_part in counts.items():
+        things = "boxes" if records.labels[task].kind == "boxes" else "examples"
         part = "train" if "train" in by_part else next(iter(by_part))
         present = {name: count for name, count in by_part[part].items() if count}
         if present and max(present.values()) > _IMBALANCE * min(present.values()):
@@ -104,9 +132,28 @@ def imbalance(counts: Counts) -> Iterator[Finding]:
             yield Finding(
                 kind="imbalance",
                 severity="warning",
-                message=f"{task}: {present[most]} examples of {most} but {present[least]} of {least}",
+                message=f"{task}: {present[most]} {things} of {most} but {present[least]} of {least}",
                 remedy="Add examples of the rare classes, and judge by the per-class figures, not by accuracy",
             )
+
+
+def constant_numbers(records: Records) -> Iterator[Finding]:
+    """Numbers to be predicted that are the same everywhere."""
+    for task, labels in records.labels.items():
+        if labels.kind != "number" or len(records) < 2:
+            continue
+        rows = np.array([record.targets[task] for record in records if task in record.targets], np.float64)
+        if not rows.size:
+            continue
+        same = [name for name, column in zip(labels.names, rows.T, strict=True) if (column == column[0]).all()]
+        if same:
+            message = f"{task}: {_listed(same)} has the same value throughout: there is nothing to learn"
+            yield Finding("label", "warning", message, "Leave the column out, or read the one that was meant")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 def turned_and_mixed(records: Records, facts: Sequence[Facts]) -> Iterator[Finding]:
@@ -115,7 +162,8 @@ def turned_and_mixed(records: Records, facts: Sequence[Facts]) -> Iterator[Findi
     turned = tuple(record.source for record, fact in pairs if fact.orientation != 1)
     if turned:
         message = f"{len(turned)} images lie on their side or are mirrored by their EXIF block; they are turned upright"
-        yield Finding("orientation", "info", message, files=turned)
+        remedy = f"Nothing need be done; to write them upright: {mending(records, 'orientation')}"
+        yield Finding("orientation", "info", message, remedy, turned)
     gray = tuple(record.source for record, fact in pairs if fact.channels == 1)
     if 0 < len(gray) < len(facts):
         message = f"{len(gray)} gray images among {len(facts) - len(gray)} in colour; all are read as colour"

@@ -7,17 +7,23 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 import absl.logging
 import numpy as np
 
 from lensmith import check
+from lensmith.data.augmentation.mosaic import check_kinds
+from lensmith.data.augmentation.record import Augment
+from lensmith.data.pipeline.assembling import Batch, Examples, mixes, scaled
+from lensmith.data.pipeline.cache import Cache
+from lensmith.data.pipeline.memory import BUDGET, Plan, image_bytes, plan
 from lensmith.data.preprocess import Preprocessing
-from lensmith.data.reading import choose_threads, in_memory, problem
-from lensmith.data.targets import to_array
-from lensmith.records import Problem, Record, Records
+from lensmith.data.reading import choose_threads, in_memory
+from lensmith.data.targets import check_has, to_array
+from lensmith.records import Labels, Problem, Records
 
 
 @contextmanager
@@ -38,41 +44,61 @@ def _without_profiler_warning() -> Iterator[None]:
 with _without_profiler_warning():
     import grain
 
-_log = logging.getLogger(__name__)
-_KEPT_BYTES = 1 << 30  # examples in memory are preprocessed once, as long as the result is no larger than this
-
-Batch = tuple[np.ndarray, Any]
+_KINDS = ("class", "classes", "number", "points", "boxes", "mask")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batches:
     """Batches of preprocessed examples and their targets; :func:`batches` makes them.
 
-    ``len`` is the number of steps in an epoch; the last batch may be smaller, and none is dropped. The order
-    of an epoch follows from the seed and the epoch's number alone, not from threads. A file that can no
-    longer be read is left out of its batch and listed in ``lost``: the other positions stay as they are.
+    ``len`` is the number of steps in an epoch; the last batch may be smaller, and none is dropped. What an epoch
+    holds, and in which order, follows from the seed and the epoch's number alone, not from threads, the cache or
+    the position it goes on from. A file that can no longer be read is left out of its batch and listed in ``lost``:
+    the other positions stay as they are.
 
     Args:
-        records: the examples.
-        preprocessing: makes the input of one example.
-        targets: by task, one row an example.
+        examples: what each example becomes.
         size: examples in a batch.
-        seed: of the order.
         shuffle: whether the order changes from epoch to epoch; else it is that of the records.
-        threads: how many batches are made at once ahead of need; 0 makes each when it is asked for.
-        inputs: the preprocessed examples, where they are kept in memory.
-        lost: files that could not be read any more, filled while batches are made.
+        plan: what is made at once, ahead of need.
+        inputs: the preprocessed examples, where they are kept in memory; they cannot be written to.
     """
 
-    records: Records
-    preprocessing: Preprocessing
-    targets: Mapping[str, np.ndarray]
+    examples: Examples
     size: int
-    seed: int
     shuffle: bool
-    threads: int
+    plan: Plan
     inputs: np.ndarray | None
-    lost: list[Problem] = field(default_factory=list)
+
+    @property
+    def records(self) -> Records:
+        """The examples."""
+        return self.examples.records
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What makes the input of one example."""
+        return self.examples.preprocessing
+
+    @property
+    def seed(self) -> int:
+        """Of the order and of the augmentation."""
+        return self.examples.seed
+
+    @property
+    def threads(self) -> int:
+        """How many batches are made at once ahead of need; with 0 each is made when it is asked for."""
+        return self.plan.threads
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether the targets of a class task are float32 ``(n, k)``, and not int32 ``(n,)``."""
+        return self.examples.one_hot
+
+    @property
+    def lost(self) -> list[Problem]:
+        """Files that could not be read any more, filled while batches are made."""
+        return self.examples.lost
 
     def __len__(self) -> int:
         return -(-len(self.records) // self.size)
@@ -92,51 +118,39 @@ class Batches:
         order = self.order(epoch)
 
         def assemble(step: int) -> Batch:
-            return self._batch(order[step * self.size : (step + 1) * self.size])
+            first = step * self.size
+            places = order[first : first + self.size]
+            if self.inputs is not None:
+                return self.examples.kept_batch(self.inputs, places)
+            return self.examples.batch(places, epoch, first)
 
-        reading = grain.ReadOptions(num_threads=self.threads, prefetch_buffer_size=2 * self.threads)
+        reading = grain.ReadOptions(num_threads=self.plan.threads, prefetch_buffer_size=self.plan.ahead)
         return grain.MapDataset.range(len(self)).map(assemble).to_iter_dataset(reading)
 
     def epoch(self, epoch: int) -> grain.DatasetIterator:
         """An iterator over one epoch's batches ``(x, y)``.
 
         ``x`` is float32 ``(n, h, w, c)`` or ``(n, columns)``; ``y`` the array of the one task, or arrays by
-        task. Its ``get_state()`` is a dict that JSON holds, and counts the batches that were taken (not those
-        prefetched); ``set_state`` on the same epoch of the same batches goes on from there.
+        task: see :func:`batches`. Its ``get_state()`` is a dict that JSON holds, and counts the batches that were
+        taken (not those prefetched); ``set_state`` on the same epoch of the same batches goes on from there.
         """
         return iter(self.dataset(epoch))
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that decides what the batches hold and in which order; threads do not."""
-        setting = [self.size, self.seed, self.shuffle, self.preprocessing.to_dict(), list(self.targets)]
-        digest = hashlib.sha256(json.dumps(setting).encode())
-        digest.update("\n".join(record.source for record in self.records).encode())
-        for values in self.targets.values():
+        """A hash of all that decides what the batches hold and in which order; threads and the cache do not."""
+        made = self.examples
+        setting = [self.size, self.seed, self.shuffle, self.preprocessing.to_dict(), list(made.labels)]
+        augment = None if made.augment is None else made.augment.to_dict()
+        digest = hashlib.sha256(json.dumps([*setting, augment, made.one_hot, made.exact]).encode())
+        digest.update("\n".join(record.source for record in self.records).encode(errors="surrogateescape"))
+        for values in made.targets.values():
             digest.update(values.tobytes())
+        for task in made.labels.keys() - made.targets.keys():  # masks: those in memory by what they hold
+            for record in self.records:
+                target = record.targets[task]
+                digest.update(target.tobytes() if isinstance(target, np.ndarray) else str(target).encode())
         return digest.hexdigest()
-
-    def _batch(self, places: np.ndarray) -> Batch:
-        if self.inputs is not None:
-            x = self.inputs[places]
-        else:
-            made = [self._example(self.records[place]) for place in places]
-            places = places[[example is not None for example in made]]
-            if not len(places):
-                raise check.DataError(f"{self.records.name}: no file of a batch can be read; {self.lost[-1].reason}")
-            x = np.stack([example for example in made if example is not None])
-        y = {task: values[places] for task, values in self.targets.items()}
-        return x, next(iter(y.values())) if len(y) == 1 else y
-
-    def _example(self, record: Record) -> np.ndarray | None:
-        try:
-            return self.preprocessing(record)
-        except check.DataError as error:
-            lost = problem(record, error)
-            if lost not in self.lost:
-                self.lost.append(lost)
-                _log.warning("left out of its batch: %s", error)
-            return None
 
 
 def batches(
@@ -147,22 +161,48 @@ def batches(
     seed: int = 0,
     shuffle: bool = True,
     tasks: Sequence[str] | None = None,
+    augment: Augment | None = None,
+    one_hot: bool = False,
+    exact: bool = False,
     threads: int | None = None,
+    memory: int | None = None,
+    cache: Path | str | None = None,
 ) -> Batches:
     """Make batches of records.
+
+    ==========  ===================================================================================
+    kind        targets
+    ==========  ===================================================================================
+    class       int32 ``(n,)``; with ``one_hot``, or where images are mixed, float32 ``(n, k)``
+    classes     float32 ``(n, k)`` of 0 and 1
+    number      float32 ``(n, k)``
+    points      float32 ``(n, k, 2)``, x and y as shares of the image
+    boxes       of which each image has one: float32 ``(n, 4)``, x1, y1, x2, y2 as shares of the image
+    mask        int32 ``(n, h, w)`` at the size of the model's input
+    ==========  ===================================================================================
 
     Args:
         records: audited before, so that their files can be read.
         preprocessing: makes the input of one example.
         size: examples in a batch.
-        seed: of the order, at least 0.
+        seed: of the order and of the augmentation, at least 0.
         shuffle: a new order every epoch; say False for validation and test.
         tasks: which targets to deliver; left out, all.
-        threads: that read files; left out, none for what is in memory and up to 4 for files.
+        augment: changes to make, each example and epoch anew. An example whose only box would leave the frame is
+            left as it is.
+        one_hot: deliver classes as rows of 0 and 1, as mixed images need them: for a validation part whose loss
+            is to be that of a training part with MixUp or CutMix.
+        exact: decode JPEGs at full size, as prediction does. Otherwise those that are far larger than the model's
+            input are decoded at reduced size, which is faster, and 1 to 2 levels of 255 away on average.
+        threads: that make batches ahead of need; left out, none for what is in memory and up to 4 for files.
+        memory: bytes that batches in the making, ahead of need and in training, and inputs that are kept, may
+            take together, 1 GiB where it is left out. Fewer batches are made ahead, and fewer at once, to keep it.
+            What one image takes while it is read is estimated from 64 of them.
+        cache: a folder to keep decoded pixels in, so that no file is decoded twice; the batches are the same.
 
     Raises:
         DataError: there are no records, or a target or a row is wrong; names the record.
-        SettingError: a setting is wrong.
+        SettingError: a setting is wrong, or two batches do not fit into the memory.
 
     Example:
         >>> from lensmith.data import bundled
@@ -177,30 +217,83 @@ def batches(
     check.positive("batch size", size)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise check.SettingError(check.sentence("seed", "a whole number of at least 0", repr(seed)))
+    budget = BUDGET if memory is None else check.positive("memory", memory)
+    labels = _labels(records, tasks)
+    if augment is not None:
+        _check_augment(augment, preprocessing, labels)
+    examples = Examples(
+        records=records,
+        preprocessing=preprocessing,
+        labels=MappingProxyType(labels),
+        targets=MappingProxyType(
+            {task: _fixed(to_array(records, task)) for task, one in labels.items() if one.kind != "mask"}
+        ),
+        augment=augment,
+        one_hot=one_hot or (augment is not None and mixes(augment)),
+        seed=seed,
+        exact=exact,
+        cache=None if cache is None else Cache(Path(cache)),
+    )
+    made = _plan(examples, min(size, len(records)), budget, choose_threads(records, threads))
+    return Batches(examples, size, shuffle, made, _kept(examples) if made.kept else None)
+
+
+def _labels(records: Records, tasks: Sequence[str] | None) -> dict[str, Labels]:
     wanted = tuple(records.labels) if tasks is None else tuple(tasks)
     if not wanted:
         raise check.DataError(f"{records.name}: the records have no targets")
-    return Batches(
-        records=records,
-        preprocessing=preprocessing,
-        targets={task: to_array(records, task) for task in wanted},
-        size=size,
-        seed=seed,
-        shuffle=shuffle,
-        threads=choose_threads(records, threads),
-        inputs=_kept(records, preprocessing),
+    labels = {task: records.labels[check.one_of("task", task, records.labels)] for task in wanted}
+    for task, one in labels.items():
+        check.one_of(f"kind of task {task!r}", one.kind, _KINDS)
+        for record in records if one.kind == "mask" else ():
+            check_has(record, task)
+    return labels
+
+
+def _check_augment(augment: Augment, preprocessing: Preprocessing, labels: Mapping[str, Labels]) -> None:
+    if preprocessing.image is None:
+        raise check.SettingError(check.sentence("augment", "images", "rows of numbers", "Leave it out"))
+    kinds = {labels.kind for labels in labels.values()}
+    if augment.mosaic:
+        check_kinds(labels)
+        if "boxes" in kinds:
+            expected, got = "targets that hold several boxes", "batches of one box an image"
+            raise check.SettingError(check.sentence("augment.mosaic", expected, got, "Set augment.mosaic to 0"))
+    placed = [task for task, one in labels.items() if one.kind in ("boxes", "points", "mask")]
+    if mixes(augment) and placed:
+        got = f"the task {placed[0]!r} of the kind {labels[placed[0]].kind!r}"
+        remedy = "Leave the task out, or set mixup and cutmix to 0"
+        raise check.SettingError(check.sentence("augment: mixing", "tasks of classes or numbers", got, remedy))
+
+
+def _plan(examples: Examples, size: int, budget: int, threads: int) -> Plan:
+    """The plan for batches of this size; what is in memory is kept preprocessed, if it fits and does not change."""
+    values = int(np.prod(examples.preprocessing.shape, dtype=np.int64))
+    masks = sum(labels.kind == "mask" for labels in examples.labels.values())
+    pixels = values // examples.preprocessing.shape[-1] if masks else 0
+    # A batch is mixed into a second one, and a changed order of channels makes a second one too.
+    copies = 2 if examples.preprocessing.turned or (examples.augment and mixes(examples.augment)) else 1
+    shape = examples.preprocessing.image
+    image = 0
+    if shape is not None:
+        image = image_bytes(examples.records, shape[2], None if examples.exact else shape[:2])
+    fixed = in_memory(examples.records) and examples.augment is None and not masks
+    return plan(
+        budget,
+        batch=4 * size * (copies * values + 2 * masks * pixels),
+        image=image,
+        whole=4 * len(examples.records) * values if fixed else None,
+        threads=threads,
     )
 
 
-def _kept(records: Records, preprocessing: Preprocessing) -> np.ndarray | None:
-    shape = (len(records), *preprocessing.shape)
-    if not in_memory(records) or 4 * np.prod(shape, dtype=np.int64) > _KEPT_BYTES:
-        return None
-    inputs = np.empty(shape, np.float32)
-    for place, record in enumerate(records):
-        raw = preprocessing.raw(record)
-        inputs[place] = raw[..., ::-1] if preprocessing.turned else raw
-    multiplier, offset = preprocessing.affine()
-    inputs *= multiplier  # in place, and to the bit what preprocessing.scale gives
-    inputs += offset
-    return inputs
+def _kept(examples: Examples) -> np.ndarray:
+    inputs = np.empty((len(examples.records), *examples.preprocessing.shape), np.float32)
+    for place in range(len(inputs)):
+        inputs[place] = examples.raw(place)
+    return _fixed(scaled(inputs, examples.preprocessing))
+
+
+def _fixed(values: np.ndarray) -> np.ndarray:
+    values.flags.writeable = False
+    return values

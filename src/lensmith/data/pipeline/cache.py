@@ -33,12 +33,11 @@ class _Entry:
 
     def head(self) -> bytes:
         values = self.pixels.values
-        return self._packed(zlib.crc32(values, zlib.crc32(self._packed(0))))
+        """What stands before the pixels."""
+        return self._packed(zlib.crc32(values.data, zlib.crc32(self._packed(0))))
 
     def _packed(self, checksum: int) -> bytes:
-        return _HEAD.pack(
-            _MAGIC, *self.stamp, self.digest, *self.pixels.size, *self.pixels.values.shape, checksum
-        )
+        return _HEAD.pack(_MAGIC, *self.stamp, self.digest, *self.pixels.size, *self.pixels.values.shape, checksum)
 
 
 class Cache:
@@ -72,19 +71,16 @@ class Cache:
             reason = (error.strerror or str(error)).lower()
             raise check.SettingError(check.sentence("cache", "a folder to write to", f"{folder}: {reason}")) from error
 
-    def load(self, path: Path, channels: int, size: tuple[int, int]) -> Pixels:
+    def load(self, path: Path, channels: int, size: tuple[int, int] | None) -> Pixels:
         """The pixels of an image file; they are not to be written to.
 
         Raises:
             DataError: as :func:`load_reduced`.
         """
         entry_path = self._place(path, channels, size)
-        try:
-            status = path.stat()
-        except OSError:
+        stamp, entry = _stamp(path), _read(entry_path)
+        if stamp is None:
             return load_reduced(path, channels, size)
-        stamp = status.st_size, status.st_mtime_ns
-        entry = _read(entry_path)
         if entry is not None and entry.stamp == stamp:
             return entry.pixels
         digest = _digest(path)
@@ -92,8 +88,7 @@ class Cache:
             entry = replace(entry, stamp=stamp)
         else:
             entry = _Entry(stamp, digest, load_reduced(path, channels, size))
-        # Only what belonged together the whole time is kept: the file may have been written to meanwhile.
-        if _digest(path) == digest:
+        if _stamp(path) == stamp:  # else it was written to meanwhile: nothing of it is kept
             self._write(entry_path, entry)
         return entry.pixels
 
@@ -101,8 +96,8 @@ class Cache:
     def _half_written(self) -> Path:
         return self.folder / "half-written"
 
-    def _place(self, path: Path, channels: int, size: tuple[int, int]) -> Path:
-        wanted = f"{_MAGIC.decode()} {size[0]} {size[1]} {channels} {path.absolute()}"
+    def _place(self, path: Path, channels: int, size: tuple[int, int] | None) -> Path:
+        wanted = f"{_MAGIC.decode()} {size} {channels} {path.absolute()}"
         name = hashlib.sha256(wanted.encode(errors="surrogateescape")).hexdigest()
         return self.folder / name[:2] / name[2:]
 
@@ -133,7 +128,7 @@ def _read(place: Path) -> _Entry | None:
         return None
     if len(content) < _HEAD.size:
         return None
-    magic, length, changed, digest, *numbers, checksum = _HEAD.unpack_from(content)
+    magic, length, changed, digest, *numbers, _ = _HEAD.unpack_from(content)
     size, shape = (numbers[0], numbers[1]), tuple(numbers[2:])
     if magic != _MAGIC or len(content) - _HEAD.size != shape[0] * shape[1] * shape[2]:
         return None
@@ -142,8 +137,16 @@ def _read(place: Path) -> _Entry | None:
     return entry if entry.head() == content[: _HEAD.size] else None
 
 
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:  # it is gone, and the loader says so
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def _digest(path: Path) -> bytes:
     try:
         return hashlib.sha256(path.read_bytes()).digest()
     except OSError:
-        return b"\0" * 32
+        return b""

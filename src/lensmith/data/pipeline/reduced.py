@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from lensmith.data.images import TURNED, checked, decode, orientation, upright, with_channels
+from lensmith.data.resampling import resize
 
 # OpenCV scales inside the JPEG decoder, whole blocks at a time: the flags of gray and of red, green, blue.
 _GRAY = {1: cv2.IMREAD_GRAYSCALE, **{s: getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{s}") for s in (2, 4, 8)}}
@@ -33,19 +34,33 @@ class Pixels:
     values: np.ndarray
     size: tuple[int, int]
 
+    def resized(self, size: tuple[int, int]) -> np.ndarray:
+        """At a target's height and width: float32 ``(h, w, channels)``, 0..255.
 
-def load_reduced(image: Path | np.ndarray, channels: int, size: tuple[int, int], *, place: str = "image") -> Pixels:
-    """Read an image as :func:`lensmith.data.decode` does, but a JPEG that is far larger than ``size`` at 1/2, 1/4 or 1/8.
+        As :func:`lensmith.data.resize`; but what was reduced to less than twice the target already is interpolated
+        linearly, in whole levels: an eighth of the time, and no further from the exact picture.
+        """
+        before = self.values.shape[:2]
+        if before == self.size or any(have >= 2 * want for have, want in zip(before, size, strict=True)):
+            return resize(self.values, size)
+        linear: np.ndarray = cv2.resize(self.values, size[::-1], interpolation=cv2.INTER_LINEAR)
+        return linear.reshape(*size, self.values.shape[2]).astype(np.float32)
+
+
+def load_reduced(
+    image: Path | np.ndarray, channels: int, size: tuple[int, int] | None, *, place: str = "image"
+) -> Pixels:
+    """Read an image as ``decode`` does, but a JPEG that is far larger than ``size`` at 1/2, 1/4 or 1/8.
 
     The largest reduction is taken that leaves each side at least the target's (1/2), or twice the target's (1/4
-    and 1/8). A JPEG that is not reduced, and every other file, comes out as ``decode`` gives it to the bit. Resized
-    to the target, a reduced photo is 1 to 2 levels of 255 away on average from the exact one, for the decoder and
-    the area average let different fine detail through; the difference is largest in hair and grass.
+    and 1/8). A JPEG that is not reduced, and every other file, comes out as :func:`lensmith.data.decode` gives it
+    to the bit. Resized to the target, a reduced photo is 1 to 2 levels of 255 away on average from the exact one,
+    for the decoder and the area average let different fine detail through: most in hair and grass.
 
     Args:
         image: a file, or pixels in memory, which are never reduced.
         channels: 1 or 3.
-        size: height and width of the target.
+        size: height and width of the target; without it nothing is reduced.
         place: what to call pixels in a refusal.
 
     Raises:
@@ -59,7 +74,7 @@ def load_reduced(image: Path | np.ndarray, channels: int, size: tuple[int, int],
     return pixels
 
 
-def _reduced(path: Path, channels: int, size: tuple[int, int]) -> Pixels | None:
+def _reduced(path: Path, channels: int, size: tuple[int, int] | None) -> Pixels | None:
     """A whole JPEG of 8 bits, gray or colour; None for what the exact loader must judge."""
     try:
         content = path.read_bytes()
@@ -70,9 +85,8 @@ def _reduced(path: Path, channels: int, size: tuple[int, int]) -> Pixels | None:
             if picture.mode not in ("L", "RGB"):
                 return None
             turn, (width, height), gray = orientation(picture), picture.size, picture.mode == "L"
-        if turn in TURNED:
-            size = size[1], size[0]
-        scale = _scale((height, width), size)
+        stands = (width, height) if turn in TURNED else (height, width)
+        scale = scale_for(stands, size)
         flags = (_GRAY if gray else _COLOUR)[scale] | cv2.IMREAD_IGNORE_ORIENTATION
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except Exception:  # decoders meet hostile bytes; the exact loader finds the words
@@ -80,10 +94,17 @@ def _reduced(path: Path, channels: int, size: tuple[int, int]) -> Pixels | None:
     if decoded is None or decoded.shape[:2] != (-(-height // scale), -(-width // scale)):
         return None
     values = with_channels(checked(upright(decoded, turn), str(path)), channels)
-    return Pixels(values, (width, height) if turn in TURNED else (height, width))
+    return Pixels(values, stands)
 
 
-def _scale(before: tuple[int, int], size: tuple[int, int]) -> int:
-    """By how much a JPEG of this size may be reduced for the target."""
+def scale_for(before: tuple[int, int], size: tuple[int, int] | None) -> int:
+    """By how much a JPEG of one size is reduced for a target of another: 1, 2, 4 or 8.
+
+    Example:
+        >>> [scale_for((side, 2 * side), (100, 100)) for side in (199, 200, 799, 800, 4000)]
+        [1, 2, 2, 4, 8]
+    """
+    if size is None:
+        return 1
     fits = min(have / want for have, want in zip(before, size, strict=True))
     return max((scale for scale, spare in _SPARE.items() if fits >= scale * spare), default=1)

@@ -43,7 +43,7 @@ def folds(
     Example:
         >>> from lensmith.data import bundled
         >>> [(len(training), len(validation)) for training, validation in folds(bundled("wine"), 3)]
-        [(119, 59), (118, 60), (119, 59)]
+        [(118, 60), (119, 59), (119, 59)]
     """
     if check.positive("folds: k", k) < 2:
         raise check.SettingError(check.sentence("folds: k", "a whole number of at least 2", repr(k)))
@@ -55,7 +55,9 @@ def folds(
     counted = strata(records, choose_task(records, stratify))
     joined = units(records, group, together)
     free = np.full(len(records), FREE)
-    check_enough(records.name, counted, joined, free != FREE, [f"fold {number}" for number in range(1, k + 1)])
+    names = [f"fold {number}" for number in range(1, k + 1)]
+    remedy = "Add examples, leave the class out, or ask for fewer folds"
+    check_enough(records.name, counted, joined, free != FREE, names, remedy=remedy)
     dealt = deal(joined, counted, np.full(k, 1 / k), free, np.random.default_rng(seed))
     places = [(np.flatnonzero(dealt != fold).tolist(), np.flatnonzero(dealt == fold).tolist()) for fold in range(k)]
     return tuple((records.select(training), records.select(validation)) for training, validation in places)

@@ -82,7 +82,8 @@ def split(
     pool = np.flatnonzero((fixed == FREE) | (wanted[fixed] > 0))
     names = [name for name, share in zip(PARTS, wanted, strict=True) if share > 0]
     chosen = counted.select(pool.tolist())
-    check_enough(records.name, chosen, joined[pool], known[pool] != FREE, names)
+    remedy = "Add examples, leave the class out, or set the share of a part to 0"
+    check_enough(records.name, chosen, joined[pool], known[pool] != FREE, names, remedy=remedy)
     parts = fixed.copy()
     parts[pool] = deal(joined[pool], chosen, wanted / wanted.sum(), fixed[pool], np.random.default_rng(seed))
     one, two, three = (records.select(np.flatnonzero(parts == part).tolist()) for part in range(len(PARTS)))

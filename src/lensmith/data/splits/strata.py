@@ -62,9 +62,8 @@ def strata(records: Records, task: str | None) -> Strata:
         return _ranges(targets)
     if labels.kind == "class":
         none = len(labels.names)
-        marks = tuple((none if target is None else int(target),) for target in targets)  # type: ignore[arg-type]
-        count = max([none, *(mark for (mark,) in marks)]) + 1
-        return Strata(marks, count, "class", labels.names)
+        classes = [none if target is None else int(target) for target in targets]  # type: ignore[arg-type]
+        return Strata(tuple((one,) for one in classes), max([none, *classes]) + 1, "class", labels.names)
     marks = tuple(_shown(target) for target in targets)
     return Strata(marks, max((mark for one in marks for mark in one), default=0) + 1, "labels", labels.names)
 

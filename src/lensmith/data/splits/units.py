@@ -37,7 +37,9 @@ def units(records: Records, group: str | None, together: Sequence[Sequence[int]]
     return np.array([_root(parents, place) for place in range(len(records))], np.int64)
 
 
-def check_enough(name: str, counted: Strata, joined: np.ndarray, known: np.ndarray, parts: Sequence[str]) -> None:
+def check_enough(
+    name: str, counted: Strata, joined: np.ndarray, known: np.ndarray, parts: Sequence[str], *, remedy: str
+) -> None:
     """Refuse what cannot be dealt out: a class with fewer examples than parts, or fewer units than parts.
 
     Args:
@@ -46,6 +48,7 @@ def check_enough(name: str, counted: Strata, joined: np.ndarray, known: np.ndarr
         joined: their units.
         known: which of them have a part already; a class or a whole that has such is never refused.
         parts: their names.
+        remedy: against too few examples of a class.
 
     Raises:
         DataError: says what there is too little of.
@@ -64,13 +67,16 @@ def check_enough(name: str, counted: Strata, joined: np.ndarray, known: np.ndarr
         short = {"all": len(joined)}
     if short:
         got = ", ".join(f"{count} of {key}" for key, count in short.items())
-        expected = f"at least {len(parts)} examples of each class, one each for {', '.join(parts)}"
-        remedy = "Add examples, leave the class out, or set the share of a part to 0"
+        expected = f"at least {len(parts)} examples of each class, one each for {_listed(parts)}"
         raise check.DataError(check.sentence(name, expected, got, remedy))
     there = len(np.unique(joined))
     if there < len(parts) and not known.any():
-        expected = f"at least {len(parts)} groups, one for each part of the split"
-        raise check.DataError(check.sentence(name, expected, f"{there}"))
+        expected = f"at least {len(parts)} groups, one each for {_listed(parts)}"
+        raise check.DataError(check.sentence(name, expected, f"{there}", "Add groups, or ask for fewer parts"))
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts) if len(parts) < 5 else f"{parts[0]} to {parts[-1]}"
 
 
 def _names(records: Records, group: str | None) -> Iterator[tuple[int, Hashable]]:

@@ -43,26 +43,24 @@ class Split:
 def keys(records: Records) -> tuple[str, ...]:
     """What each example is called in a split that is written down.
 
-    The path of its file below the records' folder (:attr:`Records.name`, or the folder of the table or annotation
-    file that has this name), with ``/`` between, so that the folder may move; of what is in no such file, the
-    source, likewise shortened.
+    The path of its file below the records' folder (:attr:`Records.name`; the folder around it where that is a table
+    or an annotation file), with ``/`` between, so that the folder may move; of what is in no such file, the source,
+    likewise shortened.
 
     Example:
         >>> items = (Record("cat/1", image=Path("photos/cat/1.jpg")), Record("table.csv:3", row=[1.0]))
         >>> keys(Records(items, {}, name="photos"))
         ('cat/1.jpg', 'table.csv:3')
     """
-    root, above = f"{Path(records.name)}{os.sep}", f"{Path(records.name).parent}{os.sep}"
-    above = "" if above == f".{os.sep}" else above
-    return tuple(_key(record, root, above) for record in records)
+    place = Path(records.name)
+    root = place.parent if place.suffix[1:].isalpha() else place
+    start = "" if root == Path() else f"{root}{os.sep}"
+    return tuple(_key(record, start) for record in records)
 
 
-def _key(record: Record, root: str, above: str) -> str:
+def _key(record: Record, start: str) -> str:
     path = str(record.image) if isinstance(record.image, Path) else record.source
-    for start in (root, above):
-        if start and path.startswith(start):
-            return path.removeprefix(start).replace(os.sep, "/")
-    return path
+    return path.removeprefix(start).replace(os.sep, "/") if path.startswith(start) else path
 
 
 def write_split(

@@ -1,0 +1,228 @@
+"""Loading photos: 500 JPEGs to batches of 32 at 150×150, ours against Keras, PyTorch and tf.data, on the same cores.
+
+Each goes through whole epochs, shuffled, and they take turns, so that a machine that grows slower in between is
+slow for all of them alike. A ratio is the median over the rounds; above 1, ours is faster. Ours decodes JPEGs at
+reduced size where that suffices; ``ours_exact`` does not. tf.data runs in a process of its own, with the
+interpreter of ``.venv-tensorflow`` where TensorFlow is not installed beside us.
+
+    .venv/bin/python benchmarks/load.py [FOLDER] [--rounds 7] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+COUNT, SIZE, BATCH = 500, (150, 150), 32
+GOALS = {"keras": 2.0, "torch": 1.5, "tf_data": 1.5}
+HERE = Path(__file__).resolve().parent
+PHOTOS = HERE.parent.parent / "shared" / "data" / "cats_vs_dogs"
+
+Epoch = Callable[[], int]  # goes through the photos once; gives how many there were
+
+# The peer as its guide writes it; it answers each line of its input with the seconds of an epoch.
+TF_DATA = """
+import sys, time
+from pathlib import Path
+import tensorflow as tf
+files = sorted(str(path) for path in Path(sys.argv[1]).rglob("*.jpg"))
+labels = [int("b" in Path(file).parent.name) for file in files]
+def read(file, label):
+    pixels = tf.io.decode_jpeg(tf.io.read_file(file), channels=3)
+    return tf.image.resize(pixels, (150, 150)) / 255.0, label
+dataset = tf.data.Dataset.from_tensor_slices((files, labels)).shuffle(len(files))
+dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(tf.data.AUTOTUNE)
+print("ready", flush=True)
+for _ in sys.stdin:
+    before = time.perf_counter()
+    count = sum(len(labels) for _, labels in dataset)
+    print(count, time.perf_counter() - before, flush=True)
+"""
+
+
+def gather(source: Path, target: Path) -> str:
+    """Put links to 500 photos into two folders; without photos, draw some. Says which."""
+    for name in "ab":
+        (target / name).mkdir()
+    found = sorted(path for path in source.rglob("*.jpg")) if source.is_dir() else []
+    if not found:
+        draw(target)
+        return f"{COUNT} photos drawn here, 500×375"
+    chosen = [found[place] for place in np.linspace(0, len(found) - 1, COUNT).astype(int)]
+    for place, path in enumerate(chosen):
+        (target / "ab"[2 * place // COUNT] / f"{place:04}.jpg").symlink_to(path.resolve())
+    return f"{COUNT} photos of {source}"
+
+
+def draw(target: Path) -> None:
+    """Soft noise, which compresses about as photos do."""
+    random = np.random.default_rng(0)
+    for place in range(COUNT):
+        coarse = Image.fromarray(random.integers(0, 256, (94, 125, 3), np.uint8)).resize((500, 375))
+        coarse.save(target / "ab"[2 * place // COUNT] / f"{place:04}.jpg", quality=85)
+
+
+def ours(folder: Path, *, exact: bool = False, threads: int) -> Epoch:
+    from lensmith import data
+
+    preprocessing = data.Preprocessing(image=(*SIZE, 3))
+    batches = data.batches(data.read(folder), preprocessing, size=BATCH, exact=exact, threads=threads)
+    epochs = iter(range(1_000_000))
+    return lambda: sum(len(x) for x, _ in batches.epoch(next(epochs)))
+
+
+def keras_dataset(folder: Path) -> Epoch:
+    from lensmith.backend import keras
+
+    dataset = keras.utils.image_dataset_from_directory(
+        str(folder), image_size=SIZE, batch_size=BATCH, format="grain", verbose=False
+    )
+    return lambda: sum(len(y) for _, y in dataset)
+
+
+class Photos:
+    """What a person writes for PyTorch's DataLoader."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = sorted(folder.rglob("*.jpg"))
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, place: int) -> tuple[Any, int]:
+        import torch
+
+        with Image.open(self.files[place]) as picture:
+            pixels = np.array(picture.convert("RGB").resize(SIZE, Image.Resampling.BILINEAR))
+        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255, int(self.files[place].parent.name == "b")
+
+
+def torch_loader(folder: Path) -> Epoch:
+    from torch.utils.data import DataLoader
+
+    # Workers that stay: those of a fresh epoch would have to be started within it.
+    loader = DataLoader(Photos(folder), batch_size=BATCH, shuffle=True, num_workers=2, persistent_workers=True)
+    return lambda: sum(len(y) for _, y in loader)
+
+
+class TfData:
+    """tf.data in a process of its own."""
+
+    def __init__(self, python: str, folder: Path) -> None:
+        command = [python, "-c", TF_DATA, str(folder)]
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+        self.process = subprocess.Popen(
+            command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        if self._line() != "ready":
+            raise SystemExit("the process of tf.data did not start")
+
+    def seconds(self) -> float:
+        if self.process.stdin is None:
+            raise SystemExit("the process of tf.data has no input")
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        count, seconds = self._line().split()
+        return checked(int(count), float(seconds))
+
+    def close(self) -> None:
+        self.process.terminate()  # PyTorch's forked workers hold its input open: the end of it is not seen
+        self.process.wait(timeout=60)
+
+    def _line(self) -> str:
+        return self.process.stdout.readline().strip() if self.process.stdout else ""
+
+
+def tensorflow_python() -> str | None:
+    """An interpreter that has TensorFlow."""
+    if importlib.util.find_spec("tensorflow"):
+        return sys.executable
+    beside = HERE.parent / ".venv-tensorflow" / "bin" / "python"
+    return str(beside) if beside.exists() else None
+
+
+def checked(count: int, seconds: float) -> float:
+    if count != COUNT:
+        raise SystemExit(f"{count} of {COUNT} photos came")
+    return seconds
+
+
+def timed(epoch: Epoch) -> float:
+    before = time.perf_counter()
+    count = epoch()
+    return checked(count, time.perf_counter() - before)
+
+
+def measure(folder: Path, rounds: int, threads: int) -> dict[str, Any]:
+    """The medians, after a round that fills the disk caches."""
+    epochs = {
+        "ours": ours(folder, threads=threads),
+        "ours_exact": ours(folder, exact=True, threads=threads),
+        "keras": keras_dataset(folder),
+        "torch": torch_loader(folder),
+    }
+    clocks: dict[str, Callable[[], float]] = {
+        name: lambda epoch=epoch: timed(epoch)
+        for name, epoch in epochs.items()  # type: ignore[misc]
+    }
+    python = tensorflow_python()
+    peer = TfData(python, folder) if python else None
+    if peer is not None:
+        clocks["tf_data"] = peer.seconds
+    try:
+        rows = [{name: clock() for name, clock in clocks.items()} for _ in range(rounds + 1)][1:]
+    finally:
+        if peer is not None:
+            peer.close()
+    medians = {f"{name}_seconds": statistics.median(row[name] for row in rows) for name in clocks}
+    ratios = {
+        f"ratio_to_{name}": statistics.median(row[name] / row["ours"] for row in rows)
+        for name in clocks
+        if name not in ("ours", "ours_exact")
+    }
+    missing = {} if peer else {"tf_data": "not measured: TensorFlow is installed neither here nor in .venv-tensorflow"}
+    return {name: round(value, 3) for name, value in (ratios | medians).items()} | missing
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=PHOTOS, help="JPEGs; drawn here when missing")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--rounds", type=int, default=7, help="how often each takes its turn")
+    parser.add_argument("--threads", type=int, default=2, help="of ours; PyTorch has two workers")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        source = gather(options.folder, Path(name))
+        results = measure(Path(name), options.rounds, options.threads)
+    results = {"photos": source, "cores": len(os.sched_getaffinity(0)), "threads": options.threads, **results}
+    if options.json:
+        print(json.dumps(results))
+        return
+    print(f"{source} to {SIZE[0]}×{SIZE[1]}, batches of {BATCH}; {results['cores']} cores; above 1: ours is faster")
+    for peer, goal in GOALS.items():
+        if f"ratio_to_{peer}" not in results:
+            print(f"  {peer:8} {results[peer]}")
+            continue
+        ours_seconds, seconds = results["ours_seconds"], results[f"{peer}_seconds"]
+        print(
+            f"  {peer:8} {results[f'ratio_to_{peer}']:.2f} (goal {goal})   {seconds:.2f} s, ours {ours_seconds:.2f} s"
+        )
+    print(f"  without the reduced decode ours takes {results['ours_exact_seconds']:.2f} s")
+
+
+if __name__ == "__main__":
+    main()

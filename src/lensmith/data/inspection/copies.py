@@ -1,0 +1,103 @@
+"""What copies of images do to the data: they weigh double, they contradict each other, they give the test away."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from lensmith.data.inspection.duplicates import Copies
+from lensmith.data.inspection.findings import Finding, mending
+from lensmith.data.inspection.labels.reporting import counted
+from lensmith.records import PARTS, Labels, Record, Records, Target
+
+Groups = Sequence[tuple[int, ...]]
+
+
+def duplicates(records: Records, copies: Copies) -> Iterator[Finding]:
+    """Images that stand there more than once."""
+    if copies.exact:
+        more = sum(len(group) - 1 for group in copies.exact)
+        said = "is an exact copy" if more == 1 else "are exact copies"
+        message = f"{counted(more, 'image')} {said} of another: each counts as often as it stands there"
+        yield _finding(records, "duplicate", message, copies.exact)
+    exact = set(copies.exact)
+    near = [group for group in copies.groups if group not in exact]
+    if near:
+        count = sum(len(group) for group in near)
+        message = f"{count:,} images show the same as another ({counted(len(near), 'group')}): encoded, resized, lit or cropped anew"
+        yield _finding(records, "near-duplicate", message, near)
+
+
+def _finding(records: Records, kind: str, message: str, groups: Groups) -> Finding:
+    sources = tuple(tuple(records[place].source for place in group) for group in groups)
+    files = tuple(source for group in sources for source in group)
+    return Finding(kind, "warning", message, f"Keep one of each: {mending(records, kind)}", files, sources)
+
+
+def leakage(records: Records, copies: Copies) -> Iterator[Finding]:
+    """The same image, or the same group of records, in two parts that the source itself keeps apart."""
+    remedy = f"Keep each in one part: {mending(records, 'leakage')}, or train all the same with --allow-leakage"
+    pairs = [pair for group in copies.groups for pair in _across(records, group)]
+    if pairs:
+        said = "image of one part stands" if len(pairs) == 1 else "images of one part stand"
+        message = f"{len(pairs):,} {said} in another too: what is measured there is too good"
+        yield Finding("leakage", "severe", message, remedy, _equations(pairs), tuple(pairs))
+    by_group: dict[str, list[int]] = defaultdict(list)
+    for place, record in enumerate(records):
+        if record.group is not None and record.part is not None:
+            by_group[record.group].append(place)
+    split = {name: _across(records, places)[:1] for name, places in by_group.items()}
+    split = {name: pairs for name, pairs in split.items() if pairs}
+    if split:
+        first = [pairs[0] for pairs in split.values()]
+        said = "group stands" if len(split) == 1 else "groups stand"
+        message = f"{len(split):,} {said} in more than one part, such as {next(iter(split))!r}"
+        yield Finding("leakage", "severe", message, remedy, _equations(first), tuple(first))
+
+
+def _across(records: Records, places: Sequence[int]) -> list[tuple[str, str]]:
+    """Each image of a later part with the first of an earlier one, train before validation before test."""
+    by_part = {part: [place for place in places if records[place].part == part] for part in PARTS}
+    present = [members for members in by_part.values() if members]
+    if len(present) < 2:
+        return []
+    first, *others = present
+    return [(records[first[0]].source, records[place].source) for members in others for place in members]
+
+
+def _equations(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(f"{one} = {other}" for one, other in pairs)
+
+
+def contradictions(records: Records, copies: Copies) -> Iterator[Finding]:
+    """The same image with two labels, of which one must be wrong."""
+    for task, labels in records.labels.items():
+        if labels.kind not in ("class", "classes", "number"):
+            continue
+        apart = [group for group in copies.groups if len({_said(records[place], task, labels) for place in group}) > 1]
+        if apart:
+            sources = tuple(tuple(records[place].source for place in group) for group in apart)
+            example = _example([records[place] for place in apart[0]], task, labels)
+            said = "image has" if len(apart) == 1 else "images have"
+            message = f"{task}: {len(apart):,} {said} two labels, such as {example}"
+            files = tuple(source for group in sources for source in group)
+            remedy = f"Put the label right, or leave such images out: {mending(records, 'label')}"
+            yield Finding("label", "warning", message, remedy, files, sources)
+
+
+def _example(group: Sequence[Record], task: str, labels: Labels) -> str:
+    first = group[0]
+    other = next(record for record in group if _said(record, task, labels) != _said(first, task, labels))
+    return " but ".join(f"{record.source}: {_said(record, task, labels)}" for record in (first, other))
+
+
+def _said(record: Record, task: str, labels: Labels) -> str:
+    targets: Mapping[str, Target] = record.targets
+    target = targets.get(task)
+    if target is None:
+        return "nothing"
+    if labels.kind == "number":
+        return ", ".join(f"{number:g}" for number in target)  # type: ignore[union-attr]
+    indices = [target] if labels.kind == "class" else sorted(target)  # type: ignore[arg-type]
+    names = dict(enumerate(labels.names))
+    return ", ".join(names.get(int(index), f"class {index}") for index in indices) or "nothing"  # type: ignore[arg-type]
