@@ -73,8 +73,8 @@ def test_a_large_zoom_is_decoded_large_enough(photos):
     """At 20 columns the JPEG of 80 would be halved; magnified four times, it must not be."""
     near = made(photos, augment=Augment(zoom=(4, 4)), shuffle=False)
     far = made(photos, augment=Augment(zoom=(1, 1)), shuffle=False)
-    assert near.examples._detailed(0, near.examples.augment).values.shape == (60, 80, 3)
-    assert far.examples._detailed(0, far.examples.augment).values.shape == (30, 40, 3)
+    assert near.examples._detailed(0).values.shape == (60, 80, 3)
+    assert far.examples._detailed(0).values.shape == (30, 40, 3)
 
 
 def test_the_fingerprint_tells_the_augmentation_and_not_the_cache_nor_the_memory(photos, tmp_path):

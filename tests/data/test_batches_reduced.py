@@ -64,6 +64,14 @@ def test_all_usual_kinds_of_jpeg_are_reduced(tmp_path, options):
     assert np.abs(found.resized((60, 60)) - resize(decode(path, 3), (60, 60))).mean() < 3
 
 
+def test_the_first_picture_of_several_in_a_file(tmp_path):
+    path = tmp_path / "phone.jpg"
+    first, second = (Image.fromarray(scene(160, 160, seed)) for seed in (0, 1))
+    first.save(path, format="MPO", save_all=True, append_images=[second], quality=90)
+    found = load_reduced(path, 3, (60, 60))
+    assert np.abs(found.resized((60, 60)) - resize(decode(path, 3), (60, 60))).mean() < 3
+
+
 def test_a_gray_jpeg(tmp_path):
     path = save(tmp_path / "gray.jpg", scene(160, 160)[..., 0])
     gray, colour = (load_reduced(path, channels, (60, 60)).values for channels in (1, 3))

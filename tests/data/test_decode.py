@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lensmith import check, data
-from lensmith.data.images import load
+from lensmith.data.images import extent, load
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 # 2 rows of 3 pixels, all different: no turn and no mirror leaves it as it is.
@@ -42,6 +42,7 @@ def test_exif_orientation_is_applied(tmp_path, orientation, kind):
     Image.fromarray(np.ascontiguousarray(STORED[orientation])).save(path, exif=exif(orientation), **options)
     np.testing.assert_array_equal(data.decode(path, 3), CORNERS)
     assert load(path)[1].orientation == orientation
+    assert extent(path) == (2, 3)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -50,6 +51,7 @@ def test_exif_orientation_of_a_jpeg(tmp_path, orientation):
     large = np.kron(STORED[orientation], np.ones((16, 16, 1), np.uint8))  # whole blocks survive JPEG
     Image.fromarray(large).save(path, exif=exif(orientation), quality=95, subsampling=0)
     assert np.abs(data.decode(path, 3)[8::16, 8::16].astype(int) - CORNERS).max() < 8
+    assert extent(path) == (32, 48)
 
 
 def test_a_broken_exif_block_counts_as_upright(tmp_path):

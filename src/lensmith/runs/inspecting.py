@@ -44,7 +44,8 @@ def _with_suspects(audit: Audit, model: str | Path) -> Audit:
     found: list[Finding] = []
     for task, labels in opened.labels.items():
         if labels.kind == "class":
-            found += data.suspect_findings(records, task, _both(outputs[task]))
+            doubted = data.suspects(records, task, _both(outputs[task]))
+            found += data.suspect_findings(doubted, task, total=len(records))
     return replace(audit, findings=(*audit.findings, *found))
 
 

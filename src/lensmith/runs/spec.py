@@ -124,7 +124,10 @@ class DataSpec(Section):
             return None
         if isinstance(self.augment, str):
             return data.PRESETS[check.one_of("data.augment", self.augment, data.PRESETS)]
-        return data.Augment.from_dict(self.augment, place="data.augment")
+        try:
+            return data.Augment.from_dict(self.augment)
+        except check.SettingError as error:
+            raise check.SettingError(f"data.{error}") from None
 
 
 class WeightsSpec(Section):

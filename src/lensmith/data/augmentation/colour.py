@@ -60,7 +60,8 @@ def recolour(pixels: np.ndarray, brightness: float, contrast: float, saturation:
     else:
         mixed = scale * (saturation * np.eye(3) + (1 - saturation) * np.array([_LUMA] * 3))
         image = cv2.transform(image, np.hstack([mixed, np.full((3, 1), offset)]).astype(np.float32))
-    cv2.threshold(image, 255, 255, cv2.THRESH_TRUNC, dst=image)  # the two take half as long as numpy's clip
+    if scale > 1 or offset or saturation > 1:
+        cv2.threshold(image, 255, 255, cv2.THRESH_TRUNC, dst=image)  # the two take half as long as numpy's clip
     if offset or saturation > 1:
         cv2.threshold(image, 0, 0, cv2.THRESH_TOZERO, dst=image)
     return image

@@ -65,8 +65,9 @@ def drawn(augment: Augment, numbers: Sequence[float]) -> Change:
         numbers: at least ``NUMBERS`` of them.
     """
     x, y = cast(tuple[float, float], augment.shift)
-    most = 2 * augment.affine
-    a, b, c, d, e, f = (most * (number - 0.5) for number in numbers[8:14])
+    a = b = c = d = e = f = 0.0
+    if augment.affine:
+        a, b, c, d, e, f = (2 * augment.affine * (number - 0.5) for number in numbers[8:14])
     return Change(
         mirror=(
             augment.flip in ("horizontal", "both") and numbers[0] < 0.5,

@@ -122,6 +122,11 @@ class Augment:
             expected = "a whole number from 0 to 255"
             raise check.SettingError(check.sentence("augment.fill_value", expected, repr(self.fill_value)))
 
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed with others of their batch, so that a class becomes a share of several."""
+        return self.mixup > 0 or self.cutmix > 0
+
     def to_dict(self) -> dict[str, Any]:
         """Every field, in a form that JSON and YAML hold without loss.
 

@@ -517,7 +517,7 @@ def to_pixels(values: np.ndarray | Sequence[str], shape: tuple[int, int, int] | 
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
         expected = "an image of shape (height, width) or (height, width, 1, 3 or 4)"
         raise check.DataError(check.sentence("pixels", expected, f"shape {array.shape}"))
-    whole = np.rint(np.clip(np.nan_to_num(array), 0, 255)).astype(np.uint8)
+    whole: np.ndarray = np.rint(np.clip(np.nan_to_num(array), 0, 255)).astype(np.uint8)
     if not np.array_equal(whole, array):
         wrong = array[whole != array][0]
         raise check.DataError(check.sentence("pixels", "whole numbers from 0 to 255", f"{wrong:g}"))

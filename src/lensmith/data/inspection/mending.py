@@ -52,7 +52,7 @@ def mend(
                        part keeps its own (test before validation before train), and the others' go
     duplicate          of each group of exact copies in one part the first is kept
     near-duplicate     likewise of images that show the same
-    empty              images of one colour go
+    empty              images of almost one value throughout go
     unreadable         nothing: the audit has set them aside
     =================  =========================================================================================
 
@@ -89,7 +89,7 @@ def mend(
                 gone.append(Problem(records[place].source, reason))
 
     if "empty" in wanted:
-        drop(_listed(records, findings, "empty", "an image of one colour"))
+        drop(_listed(records, findings, "empty", "of almost one value throughout"))
     if "label" in wanted:
         changed, lost_boxes, losses = _without_wrong_labels(records)
         items.update({place: record for place, record in changed.items() if place in items})

@@ -19,6 +19,11 @@ from lensmith.data.inspection.findings import Finding
 from lensmith.records import Records
 
 
+# A model that is about equally sure of all examples of a class puts half of them just below their mean; without some
+# slack a single wrong label would be missed as often as found.
+_SLACK = 0.02
+
+
 @dataclass(frozen=True, slots=True)
 class Suspect:
     """An example whose label is probably wrong.
@@ -114,7 +119,7 @@ def _expected_errors(values: np.ndarray, given: np.ndarray, own: np.ndarray) -> 
     classes = values.shape[1]
     counts = np.bincount(given, minlength=classes)
     means = np.bincount(given, weights=own, minlength=classes) / np.maximum(counts, 1)
-    reached = np.where(values >= np.where(counts > 0, means, np.inf), values, -1)
+    reached = np.where(values >= np.where(counts > 0, means - _SLACK, np.inf), values, -1)
     sure = np.flatnonzero((reached >= 0).any(axis=1))
     joint = np.zeros((classes, classes))
     np.add.at(joint, (given[sure], reached[sure].argmax(axis=1)), 1)

@@ -128,7 +128,7 @@ class Examples:
         if four is not None:
             pixels, targets = mosaic(four, self.labels, size=self._size, augment=augment, rng=rng)
         else:
-            record, read = self.records[place], self._detailed(place, augment)
+            record, read = self.records[place], self._detailed(place)
             source, size = record.size or read.size, self._size
             own = self._targets(record)
             pixels, targets = augmented(
@@ -147,21 +147,27 @@ class Examples:
         """The examples of a mosaic; None when one of them cannot be read, which is told when its own turn comes."""
         others = rng.integers(0, len(self.records), 3).tolist()
         try:
-            return [self._in_pixels(one, augment) for one in (place, *others)]
+            return [self._in_pixels(one) for one in (place, *others)]
         except check.DataError:
             return None
 
-    def _in_pixels(self, place: int, augment: Augment) -> _InPixels:
+    def _in_pixels(self, place: int) -> _InPixels:
         """An example of a mosaic, with its targets in the pixels that were read."""
-        record, read = self.records[place], self._detailed(place, augment)
+        record, read = self.records[place], self._detailed(place)
         (height, width), now = record.size or read.size, read.values.shape[:2]
         matrix = np.diag([now[1] / width, now[0] / height, 1.0])
         return read.values, follow(self._targets(record), self.labels, matrix, (now[0], now[1]))
 
-    def _detailed(self, place: int, augment: Augment) -> Pixels:
-        zoom = augment.zoom[1] if isinstance(augment.zoom, tuple) else augment.zoom
-        factor = zoom if zoom > _ENLARGED else 1
-        return self._read(self.records[place], (round(self._size[0] * factor), round(self._size[1] * factor)))
+    @property
+    def largest(self) -> tuple[int, int]:
+        """The size that images are wanted at: the model's, and more where a zoom would magnify it."""
+        zoom = self.augment.zoom if self.augment else 1.0
+        most = zoom[1] if isinstance(zoom, tuple) else zoom
+        factor = most if most > _ENLARGED else 1
+        return round(self._size[0] * factor), round(self._size[1] * factor)
+
+    def _detailed(self, place: int) -> Pixels:
+        return self._read(self.records[place], self.largest)
 
     def _targets(self, record: Record) -> dict[str, Target]:
         """The targets as the record has them, masks as arrays."""

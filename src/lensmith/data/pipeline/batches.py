@@ -273,10 +273,10 @@ def _plan(examples: Examples, size: int, budget: int, threads: int) -> Plan:
     pixels = values // examples.preprocessing.shape[-1] if masks else 0
     # A batch is mixed into a second one, and a changed order of channels makes a second one too.
     copies = 2 if examples.preprocessing.turned or (examples.augment and mixes(examples.augment)) else 1
-    shape = examples.preprocessing.image
-    image = 0
+    shape, image = examples.preprocessing.image, 0
     if shape is not None:
-        image = image_bytes(examples.records, shape[2], None if examples.exact else shape[:2])
+        image = image_bytes(examples.records, shape[2], None if examples.exact else examples.largest)
+        image *= 4 if examples.augment and examples.augment.mosaic else 1
     fixed = in_memory(examples.records) and examples.augment is None and not masks
     return plan(
         budget,

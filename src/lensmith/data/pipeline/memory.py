@@ -55,7 +55,10 @@ def plan(budget: int, *, batch: int, image: int, whole: int | None, threads: int
     """
     least = 2 * batch + image
     if least > budget:
-        expected = f"at least {_megabytes(least)} MiB, for two batches of {_megabytes(batch)} MiB"
+        expected = (
+            f"at least {_megabytes(least)} MiB, for two batches of {_megabytes(batch)} MiB"
+            f" and {_megabytes(image)} MiB to read an image"
+        )
         remedy = "Allow more, or make the batches smaller"
         raise check.SettingError(check.sentence("memory", expected, f"{budget / 2**20:.4g} MiB", remedy))
     kept = whole is not None and whole + least <= budget

@@ -95,7 +95,7 @@ class Stream:
         return self.epoch(0)
 
     def dataset(self, first: int = 0) -> Iterator[Any]:
-        """Epoch after epoch without end, as Keras' ``fit`` takes it with ``steps_per_epoch=len(stream), shuffle=False``."""
+        """Epoch after epoch without end, for Keras' ``fit`` with ``steps_per_epoch=len(stream), shuffle=False``."""
         for number in itertools.count(first):
             yield from self.epoch(number)
 
