@@ -30,6 +30,7 @@ from lensmith.records import Record, Records
 
 GOALS = {"minutes_for_100000": 5.0, "growth_per_doubling": 2.5}
 DOUBLINGS = 3
+ROUNDS = 3  # of each search, of which the fastest counts
 SHARE = 10  # one picture in so many has a copy
 FINE = 4  # pixels of a made-up picture to one of its thumbnail
 MARGIN = 2  # pixels around it, so that a copy can be cut out beside it
@@ -59,19 +60,21 @@ def pairs(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
 
 
 def search(count: int, rng: np.random.Generator) -> dict[str, float]:
-    """Seconds to search about ``count`` thumbnails, and the share of the planted copies that is found."""
+    """Processor seconds to search about ``count`` thumbnails, and the share of the planted copies that is found."""
     firsts, copies = pairs(count * SHARE // (SHARE + 1), rng)
     thumbnails = np.concatenate([firsts, copies])
     contents = [place.to_bytes(16, "little") for place in range(len(thumbnails))]
-    before = time.perf_counter()
-    found = find(contents, thumbnails)
-    seconds = time.perf_counter() - before
+    times = []
+    for _ in range(ROUNDS):
+        before = time.process_time()  # which the neighbours on a shared machine do not add to
+        found = find(contents, thumbnails)
+        times.append(time.process_time() - before)
     some = 1000 // SHARE
     true = {(place // some * 1000 + place % some, len(firsts) + place) for place in range(len(copies))}
     hits = len(true & set(found.groups))
     return {
         "images": len(thumbnails),
-        "seconds": round(seconds, 3),
+        "seconds": round(min(times), 3),
         "found": round(hits / len(copies), 4),
         "wrong": len(found.groups) - hits,
     }
@@ -177,7 +180,7 @@ def main() -> None:
         return
     for one in sizes:
         print(
-            f"search of {one['images']:7,}   {one['seconds']:6.2f} s   {one['found']:.1%} found, {one['wrong']:.0f} wrong"
+            f"search of {one['images']:7,}   {one['seconds']:6.2f} s   {one['found']:.1%} found, {one['wrong']} wrong"
         )
     print(
         f"growth           {result['growth_per_doubling']:6.2f}     per doubling; goal: {GOALS['growth_per_doubling']}"

@@ -229,6 +229,7 @@ class Records(Sequence[Record]):
         check.one_of(f"labels of {task!r}", labels.kind, ("class", "classes"))
         found: Counter[int] = Counter()
         for record in self.items:
-            target = record.targets[task]
-            found.update([target] if labels.kind == "class" else target)  # type: ignore[list-item,arg-type]
+            if task in record.targets:
+                target = record.targets[task]
+                found.update([target] if labels.kind == "class" else target)  # type: ignore[list-item,arg-type]
         return {name: found[index] for index, name in enumerate(labels.names)}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from calling import document, lensmith
 from PIL import Image
-from test_shell import document, lensmith
 
 FIELDS = {"kind", "severity", "files", "message", "remedy"}
 

@@ -287,7 +287,7 @@ def test_a_hundred_thousand_boxes_take_a_second_or_two():
 
 def test_real_boxes_are_in_order(shared_data):
     from lensmith.data.formats.format import Hints
-    from lensmith.data.formats.voc import read
+    from lensmith.data.formats.voc.reading import read
 
     records = read(shared_data / "raccoon_voc", Hints())
     assert found(records, [images.extent(Path(record.image)) for record in records]) == []

@@ -7,7 +7,7 @@ from lensmith import data
 
 
 def test_the_door_is_sorted_and_every_name_is_there():
-    assert data.__all__ == sorted(data.__all__)
+    assert data.__all__ == sorted(data.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name))
     assert all(hasattr(data, name) for name in data.__all__)
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lensmith import check
-from lensmith.data.formats.archives import NPZ, read_archive
-from lensmith.data.formats.array_names import Key, parse
-from lensmith.data.formats.array_writing import write_archive
-from lensmith.data.formats.arrays import from_arrays, from_rows
+from lensmith.data.formats.arrays.archives import NPZ, read_archive
+from lensmith.data.formats.arrays.memory import from_arrays, from_rows
+from lensmith.data.formats.arrays.names import Key, parse
+from lensmith.data.formats.arrays.writing import write_archive
 from lensmith.data.formats.format import Hints
 from lensmith.records import Boxes, Labels, Record, Records
 

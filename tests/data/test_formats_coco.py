@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lensmith import check
-from lensmith.data.formats.coco import COCO, HOLDS, read, recognise
-from lensmith.data.formats.coco_masks import contours, decode_runs, outline
+from lensmith.data.formats.coco.masks import contours, decode_runs, outline
+from lensmith.data.formats.coco.reading import COCO, HOLDS, read, recognise
 from lensmith.data.formats.format import Hints
 from lensmith.records import Boxes, Labels, Record, Records
 
@@ -442,7 +442,7 @@ def test_a_short_outline_is_not_written(tmp_path):
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=4, max_size=4))
 @settings(max_examples=200, deadline=None)
 def test_corners_come_back_exactly(corners):
-    from lensmith.data.formats.coco_writing import _bbox
+    from lensmith.data.formats.coco.writing import _bbox
 
     x, y, width, height = json.loads(json.dumps(_bbox(np.asarray(corners, np.float32))))
     again = np.float32([x, y, x + width, y + height])

@@ -12,10 +12,10 @@ from hypothesis import strategies as some
 from PIL import Image
 
 from lensmith import check
-from lensmith.data.formats import download
-from lensmith.data.formats.columns import find_image, square, to_pixels
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.tables import CSV
+from lensmith.data.formats.tables import download
+from lensmith.data.formats.tables.columns import find_image, square, to_pixels
+from lensmith.data.formats.tables.csv_files import CSV
 from lensmith.data.images import decode
 from lensmith.records import Boxes, Labels, Record, Records
 

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from lensmith import check
-from lensmith.data.formats import download
-from lensmith.data.formats.download import Limits, fetch, is_public, is_url
+from lensmith.data.formats.tables import download
+from lensmith.data.formats.tables.download import Limits, fetch, is_public, is_url
 from lensmith.data.images import load
 from lensmith.records import Problem
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lensmith import check
-from lensmith.data.formats.folders import FOLDERS, read_folder, write_folders
+from lensmith.data.formats.folders.classes import FOLDERS, read_folder, write_folders
+from lensmith.data.formats.folders.unlabelled import UNLABELLED, read_unlabelled, write_unlabelled
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.unlabelled import UNLABELLED, read_unlabelled, write_unlabelled
 from lensmith.records import Labels, Record, Records
 
 

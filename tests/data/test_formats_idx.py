@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensmith import check
+from lensmith.data.formats.arrays.idx import IDX, read_idx, write_idx
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.idx import IDX, read_idx, write_idx
 from lensmith.records import Labels, Record, Records
 
 IMAGES = np.arange(5 * 3 * 4, dtype=np.uint8).reshape(5, 3, 4)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.lists import JSON, parse
+from lensmith.data.formats.tables.lists import JSON, parse
 from lensmith.data.images import decode
 from lensmith.records import KINDS, Boxes, Labels, Record, Records
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.masks import MASKS, TASK, read_mask_folders
-from lensmith.data.formats.masks_colours import find_colours
-from lensmith.data.formats.yolo import YOLO
+from lensmith.data.formats.masks.colours import find_colours
+from lensmith.data.formats.masks.reading import MASKS, TASK, read_mask_folders
+from lensmith.data.formats.yolo.reading import YOLO
 from lensmith.data.images import decode
 from lensmith.data.masks import VOID, load_mask, look
 from lensmith.records import Boxes, Labels, Record, Records

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lensmith import check
+from lensmith.data.formats.folders.names import NAMES, read_names, split_names, write_names
+from lensmith.data.formats.folders.patterns import Pattern
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.names import NAMES, read_names, split_names, write_names
-from lensmith.data.formats.patterns import Pattern
 from lensmith.records import Labels, Record, Records
 
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lensmith.data.formats import coco, voc, yolo
+from lensmith.data.formats.coco import reading as coco
 from lensmith.data.formats.format import Hints
+from lensmith.data.formats.voc import reading as voc
+from lensmith.data.formats.yolo import reading as yolo
 from lensmith.data.images import decode
 from lensmith.records import Boxes, Labels, Record, Records
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from lensmith import check
 from lensmith.data.formats import FORMATS, HEEDED, HELD, TITLES
-from lensmith.data.formats.arrays import from_arrays
+from lensmith.data.formats.arrays.memory import from_arrays
 from lensmith.data.formats.format import Hints
 from lensmith.data.formats.sources import format_of, held, read, read_with, recognise, write
 from lensmith.records import Labels, Record, Records

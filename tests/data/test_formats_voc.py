@@ -12,7 +12,7 @@ from PIL import Image
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.voc import HOLDS, VOC, read, recognise
+from lensmith.data.formats.voc.reading import HOLDS, VOC, read, recognise
 from lensmith.records import Boxes, Labels, Record, Records
 
 HINTS = Hints()

@@ -12,10 +12,10 @@ from PIL import Image
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.yolo import HOLDS, TASK, YOLO, read_yolo
-from lensmith.data.formats.yolo_config import read_config, read_names
-from lensmith.data.formats.yolo_lines import joined, lines, parse
-from lensmith.data.formats.yolo_paths import part_of, resolve, swaps
+from lensmith.data.formats.yolo.config import read_config, read_names
+from lensmith.data.formats.yolo.lines import joined, lines, parse
+from lensmith.data.formats.yolo.paths import part_of, resolve, swaps
+from lensmith.data.formats.yolo.reading import HOLDS, TASK, YOLO, read_yolo
 from lensmith.records import Boxes, Labels, Record, Records
 
 WIDTH, HEIGHT = 20, 10  # of every drawn image
@@ -394,9 +394,18 @@ def test_configs_in_folders_of_their_own_are_tasks(tmp_path):
     )
     records = read_yolo(tmp_path)
     assert list(records.labels) == ["find", "outline"]
-    assert [record.image.name for record in records] == ["a.jpg"]  # b has no outline: it cannot train both
-    assert list(reasons(records, tmp_path)) == ["images/val/b.jpg"]
+    assert [(record.image.name, list(record.targets)) for record in records] == [
+        ("a.jpg", ["find", "outline"]),
+        ("b.jpg", ["find"]),  # it has no outline, and stays with what it has
+    ]
+    (said,) = records.set_aside
+    assert said.source == f"{tmp_path}: outline"
+    assert "1 of 2 images have no label of this task, such as " in said.reason
+    assert said.reason.endswith("b.jpg; they keep the others. To train, read one task: --read labels=find")
     assert records[0].targets["outline"].classes.tolist() == [1]
+    outlined = read_yolo(tmp_path, Hints(labels=("outline",)))
+    assert [record.image.name for record in outlined] == ["a.jpg"]
+    assert list(reasons(outlined, tmp_path)) == ["images/val/b.jpg"]  # alone, it has nothing to say of b
     alone = read_yolo(tmp_path, Hints(labels=("find",)))
     assert [len(record.targets["find"]) for record in alone] == [1, 0]
     assert short(read_yolo(tmp_path / "find"), tmp_path)[0][:2] == ("images/val/a.jpg", "validation")
@@ -428,9 +437,11 @@ def test_coco128(shared_data):
         "object_detection": "boxes",
         "semantic_segmentation": "mask",
     }
-    assert len(every) == len(list((root / "semantic_segmentation" / "masks").rglob("*.png"))) == 100
-    assert all(set(record.targets) == set(every.labels) for record in every)
-    assert len({one.source for one in every.set_aside if "images/" in one.source}) == 28
+    assert len(every) == 128
+    assert all("object_detection" in record.targets for record in every)
+    whole = [record for record in every if set(record.targets) == set(every.labels)]
+    assert len(whole) == len(list((root / "semantic_segmentation" / "masks").rglob("*.png"))) == 100
+    assert sum("28 of 128 images have no label of this task" in one.reason for one in every.set_aside) == 2
 
 
 def test_coco128_outlines_lie_in_the_boxes(shared_data):
@@ -441,6 +452,8 @@ def test_coco128_outlines_lie_in_the_boxes(shared_data):
     names = {task: records.labels[task].names for task in ("object_detection", "instance_segmentation")}
     near = total = 0
     for record in records:
+        if "instance_segmentation" not in record.targets:
+            continue
         boxes, outlines = record.targets["object_detection"], record.targets["instance_segmentation"]
         assert all(len(rings) == 1 for rings in outlines.polygons)
         for corners, index in zip(outlines.xyxy, outlines.classes, strict=True):

@@ -190,7 +190,9 @@ def check_has(record: Record, task: str) -> None:
         DataError: names the record and the task.
     """
     if task not in record.targets:
-        raise check.DataError(f"{record.source}: has no target for the task {task!r}")
+        others = ", ".join(record.targets)
+        remedy = f". It has {others}; read one task alone: --read labels={next(iter(record.targets))}" if others else ""
+        raise check.DataError(f"{record.source}: has no target for the task {task!r}{remedy}")
 
 
 def encode(target: Target, task: str, labels: Labels, size: tuple[int, int], source: str) -> np.ndarray:
@@ -244,7 +246,7 @@ def record_size(record: Record) -> tuple[int, int]:
     Raises:
         DataError: there is no image, or it cannot be read; names the record.
     """
-    if record.size is not None:
+    if record.size is not None and min(record.size) > 0:  # some tools write 0 for what they do not know
         return record.size
     if record.image is None:
         raise check.DataError(check.sentence(record.source, "an image, for its targets are places in one", "a row"))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from lensmith.data.formats import coco, voc, yolo
-from lensmith.data.formats.archives import NPZ
-from lensmith.data.formats.folders import FOLDERS
+from lensmith.data.formats.arrays.archives import NPZ
+from lensmith.data.formats.arrays.idx import IDX
+from lensmith.data.formats.coco import reading as coco
+from lensmith.data.formats.folders.classes import FOLDERS
+from lensmith.data.formats.folders.names import NAMES
+from lensmith.data.formats.folders.unlabelled import UNLABELLED
 from lensmith.data.formats.format import Format
-from lensmith.data.formats.idx import IDX
-from lensmith.data.formats.lists import JSON
-from lensmith.data.formats.masks import MASKS
-from lensmith.data.formats.names import NAMES
-from lensmith.data.formats.tables import CSV
-from lensmith.data.formats.unlabelled import UNLABELLED
+from lensmith.data.formats.masks.reading import MASKS
+from lensmith.data.formats.tables import csv_files, lists
+from lensmith.data.formats.voc import reading as voc
+from lensmith.data.formats.yolo import reading as yolo
 
 # In the order in which they are tried: what says the most about itself first, what takes any image last.
 FORMATS: tuple[Format, ...] = (
@@ -19,8 +20,8 @@ FORMATS: tuple[Format, ...] = (
     coco.COCO,
     yolo.YOLO,
     MASKS,
-    CSV,
-    JSON,
+    csv_files.CSV,
+    lists.JSON,
     NPZ,
     IDX,
     FOLDERS,
@@ -44,7 +45,7 @@ TITLES = {
 }
 
 # What a written file says of a box beside its corners and class, by the name of the format; of others nothing.
-HELD = {"voc": voc.HOLDS, "coco": coco.HOLDS, "yolo": yolo.HOLDS}
+HELD = {"voc": voc.HOLDS, "coco": coco.HOLDS, "yolo": yolo.HOLDS, "csv": csv_files.HOLDS, "json": lists.HOLDS}
 
 _BOXES = frozenset(("images", "labels", "names"))
 _TABLE = frozenset(("image", "labels", "rows", "group", "images", "download", "hosts"))

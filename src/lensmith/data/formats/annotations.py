@@ -129,7 +129,8 @@ def box_task(records: Records, name: str) -> str:
     found = [task for task, labels in records.labels.items() if labels.kind == "boxes"]
     if len(found) != 1:
         kinds = ", ".join(f"{task} ({labels.kind})" for task, labels in records.labels.items()) or "no labels"
-        raise check.DataError(check.sentence(f"{records.name}: to write {name}", "one task with boxes", kinds))
+        remedy = f"Choose one when reading: --read labels={found[0]}" if found else ""
+        raise check.DataError(check.sentence(f"{records.name}: to write {name}", "one task with boxes", kinds, remedy))
     return found[0]
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from lensmith import check, files
 from lensmith.data.formats import FORMATS, HEEDED, HELD, TITLES
-from lensmith.data.formats.folders import FOLDERS, TASK, read_folder
+from lensmith.data.formats.arrays.samples import bundled
+from lensmith.data.formats.folders.classes import FOLDERS, TASK, read_folder
+from lensmith.data.formats.folders.names import NAMES
+from lensmith.data.formats.folders.patterns import Pattern
+from lensmith.data.formats.folders.unlabelled import UNLABELLED
 from lensmith.data.formats.format import Format, Hints
-from lensmith.data.formats.names import NAMES
-from lensmith.data.formats.patterns import Pattern
-from lensmith.data.formats.samples import bundled
-from lensmith.data.formats.unlabelled import UNLABELLED
 from lensmith.data.formats.walking import entries, folders, holds_image, loose_images, shown
 from lensmith.records import Records
 

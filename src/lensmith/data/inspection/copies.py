@@ -24,7 +24,8 @@ def duplicates(records: Records, copies: Copies) -> Iterator[Finding]:
     near = [group for group in copies.groups if group not in exact]
     if near:
         count = sum(len(group) for group in near)
-        message = f"{count:,} images show the same as another ({counted(len(near), 'group')}): encoded, resized, lit or cropped anew"
+        changed = f"encoded, resized, lit or cropped anew ({counted(len(near), 'group')})"
+        message = f"{count:,} images show the same as another, {changed}"
         yield _finding(records, "near-duplicate", message, near)
 
 

@@ -77,11 +77,13 @@ def near(thumbnails: np.ndarray) -> tuple[tuple[int, ...], ...]:
     Args:
         thumbnails: uint8 array of shape ``(n, 24, 24)``.
     """
-    values = thumbnails.reshape(len(thumbnails), SIDE**2)
-    telling = np.flatnonzero(values.std(axis=1, dtype=np.float32) >= _CONTRAST)
+    deviations = [thumbnails[at : at + _CHUNK].std(axis=(1, 2)) for at in range(0, len(thumbnails), _CHUNK)]
+    telling = np.flatnonzero(np.concatenate([np.zeros(0), *deviations]) >= _CONTRAST)
     shown = thumbnails[telling]
-    pairs, crowded = _candidates(shown)
-    limits = np.where(crowded | _flat(shown), SAME, ALIKE)
+    pairs, strict = _candidates(shown)
+    paired = np.unique(pairs)
+    strict[paired] |= _flat(shown[paired])
+    limits = np.where(strict, SAME, ALIKE)
     pairs = pairs[_alike(shown, pairs, limits)]
     return tuple(tuple(telling[group].tolist()) for group in _grouped(shown, pairs, limits))
 
@@ -154,6 +156,8 @@ def _correlations(shown: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 def _alike(shown: np.ndarray, pairs: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """Whether each pair remains below the limit of both its images."""
+    if not len(pairs):
+        return np.zeros(0, bool)
     limit = limits[pairs].min(axis=1)
     # Where hardly anything may remain, what does not lie on the other already need not be laid over it.
     worth = _correlations(shown, pairs) > np.where(limit < ALIKE, 0.98, _CORRELATION)
@@ -169,10 +173,10 @@ def _chunks(pairs: np.ndarray) -> list[np.ndarray]:
 
 def _grouped(shown: np.ndarray, pairs: np.ndarray, limits: np.ndarray) -> list[list[int]]:
     """Groups grown from their lowest place along pairs, of those that are alike that first one."""
-    linked: dict[int, list[int]] = defaultdict(list)
+    linked: dict[int, set[int]] = defaultdict(set)
     for low, high in pairs.tolist():
-        linked[low].append(high)
-        linked[high].append(low)
+        linked[low].add(high)
+        linked[high].add(low)
     groups, taken = [], set[int]()
     for first in sorted(linked):
         if first in taken:
@@ -181,8 +185,10 @@ def _grouped(shown: np.ndarray, pairs: np.ndarray, limits: np.ndarray) -> list[l
         while edge:
             beside = sorted({place for at in edge for place in linked[at]} - seen - taken)
             seen.update(beside)
-            checked = np.array([(first, place) for place in beside], np.int64).reshape(-1, 2)
-            edge = [place for place, fits in zip(beside, _alike(shown, checked, limits), strict=True) if fits]
+            further = [place for place in beside if place not in linked[first]]
+            checked = np.array([(first, place) for place in further], np.int64).reshape(-1, 2)
+            unlike = {place for place, fits in zip(further, _alike(shown, checked, limits), strict=True) if not fits}
+            edge = [place for place in beside if place not in unlike]
             group += edge
         taken.update(group)
         if len(group) > 1:

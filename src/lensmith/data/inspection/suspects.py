@@ -18,7 +18,6 @@ from lensmith import check
 from lensmith.data.inspection.findings import Finding
 from lensmith.records import Records
 
-
 # A model that is about equally sure of all examples of a class puts half of them just below their mean; without some
 # slack a single wrong label would be missed as often as found.
 _SLACK = 0.02

@@ -129,7 +129,7 @@ class Examples:
             pixels, targets = mosaic(four, self.labels, size=self._size, augment=augment, rng=rng)
         else:
             record, read = self.records[place], self._detailed(place)
-            source, size = record.size or read.size, self._size
+            source, size = _extent(record, read), self._size
             own = self._targets(record)
             pixels, targets = augmented(
                 read.values, own, self.labels, size=size, augment=augment, rng=rng, source=source
@@ -154,7 +154,7 @@ class Examples:
     def _in_pixels(self, place: int) -> _InPixels:
         """An example of a mosaic, with its targets in the pixels that were read."""
         record, read = self.records[place], self._detailed(place)
-        (height, width), now = record.size or read.size, read.values.shape[:2]
+        (height, width), now = _extent(record, read), read.values.shape[:2]
         matrix = np.diag([now[1] / width, now[0] / height, 1.0])
         return read.values, follow(self._targets(record), self.labels, matrix, (now[0], now[1]))
 
@@ -221,6 +221,11 @@ class Examples:
         if lost not in self.lost:
             self.lost.append(lost)
             _log.warning("left out of its batch: %s", error)
+
+
+def _extent(record: Record, read: Pixels) -> tuple[int, int]:
+    """Height and width that the targets of a record are about, as for those that are not augmented."""
+    return record.size if record.size is not None and min(record.size) > 0 else read.size
 
 
 def mixes(augment: Augment) -> bool:

@@ -9,6 +9,7 @@ import os
 import struct
 import threading
 import time
+import uuid
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,7 +105,7 @@ class Cache:
     def _write(self, place: Path, entry: _Entry) -> None:
         if self._full.is_set():
             return
-        beside = self._half_written / f"{os.getpid()}-{threading.get_ident()}"
+        beside = self._half_written / uuid.uuid4().hex
         try:
             place.parent.mkdir(exist_ok=True)
             with beside.open("wb") as file:

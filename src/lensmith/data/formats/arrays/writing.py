@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lensmith import check
-from lensmith.data.formats.array_names import TASK, Key, parse
+from lensmith.data.formats.arrays.names import TASK, Key, parse
 from lensmith.data.formats.walking import shown
 from lensmith.data.images import checked, load
 from lensmith.records import PARTS, Labels, Record, Records

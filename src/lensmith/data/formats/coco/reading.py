@@ -20,8 +20,8 @@ from lensmith.data.formats.annotation_places import (
     relative_path,
 )
 from lensmith.data.formats.annotations import class_names, count, nothing_usable, stated_size, summary, task_name
-from lensmith.data.formats.coco_parsing import Content, Image, Object, parse
-from lensmith.data.formats.coco_writing import HOLDS, NAME, write
+from lensmith.data.formats.coco.parsing import Content, Image, Object, parse
+from lensmith.data.formats.coco.writing import HOLDS, NAME, write
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.walking import shown
 from lensmith.records import Boxes, Labels, Problem, Record, Records

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lensmith import check
+from lensmith.data.formats.folders.names import add_places
 from lensmith.data.formats.format import Format, Hints
-from lensmith.data.formats.names import add_places
 from lensmith.data.formats.walking import (
     CLOSED,
     PART_OF,

@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 
 from lensmith import check
-from lensmith.data.formats.arrays import from_arrays, from_rows
+from lensmith.data.formats.arrays.memory import from_arrays, from_rows
 from lensmith.records import Records
 
 NAMES = ("breast-cancer", "diabetes", "digits", "linnerud", "wine")

@@ -10,14 +10,15 @@ from PIL import Image
 
 from lensmith import check
 from lensmith.data.formats.format import Format, Hints
-from lensmith.data.formats.masks_colours import Colours, find_colours
+from lensmith.data.formats.masks.colours import Colours, find_colours
 from lensmith.data.formats.walking import check_opens
 from lensmith.data.formats.writing import image_extent, put_image, unique_names
-from lensmith.data.formats.yolo_folders import Pair
-from lensmith.data.formats.yolo_layout import Source, find_configs, locate, matches
-from lensmith.data.formats.yolo_looking import configs_of
-from lensmith.data.formats.yolo_tasks import Example, Task, combine, each, named
-from lensmith.data.formats.yolo_writing import made, one_task
+from lensmith.data.formats.yolo.folders import Pair
+from lensmith.data.formats.yolo.layout import Source, find_configs, locate, matches
+from lensmith.data.formats.yolo.looking import configs_of
+from lensmith.data.formats.yolo.paths import without_steps_up
+from lensmith.data.formats.yolo.tasks import Example, Task, combine, each, named
+from lensmith.data.formats.yolo.writing import made, one_task
 from lensmith.data.images import extent
 from lensmith.data.masks import BINARY, VOID, check_size, load_mask, look
 from lensmith.records import Labels, Problem, Records
@@ -52,7 +53,7 @@ def read_mask_folders(path: Path | str, hints: Hints | None = None) -> Records:
         SettingError: a hint does not fit.
     """
     hints = hints or Hints()
-    root = Path(path)
+    root = without_steps_up(Path(path))
     if not root.is_file():
         check_opens(root, LAYOUT)
     configs = [config for config in find_configs(root) if config.kind == "mask"]
@@ -73,7 +74,7 @@ def read_masks(source: Source, place: str) -> Task:
         raise check.DataError(check.sentence(place, LAYOUT, got))
     bare = [Problem(pair.image, "no mask of its name") for pair in source.pairs if not pair.label]
     colours = find_colours([source.folder, *{Path(pair.label or "").parent: None for pair in pairs}])
-    examples, problems, refused = each(pairs, lambda pair: _example(pair, colours))
+    examples, problems = each(pairs, lambda pair: _example(pair, colours))
     if colours and any(isinstance(one.target, np.ndarray) for one in examples.values()):
         names = colours.names
     elif source.names:
@@ -85,7 +86,7 @@ def read_masks(source: Source, place: str) -> Task:
     except check.DataError as error:
         raise check.DataError(f"{place}: {error}") from error
     says = f"{len(source.pairs)} images, {len(pairs)} masks, {len(names)} classes"
-    return Task(source.name, labels, examples, (*problems, *source.problems, *bare), frozenset(refused), says)
+    return Task(source.name, labels, examples, (*problems, *source.problems), tuple(bare), says)
 
 
 def _example(pair: Pair, colours: Colours | None) -> Example:
@@ -125,6 +126,7 @@ def _seen(pairs: Sequence[Pair]) -> tuple[str, ...]:
 
 def recognise(path: Path) -> str | None:
     """What is seen of masks at a path; None where it is another format. A config is opened, but no image."""
+    path = without_steps_up(path)
     configs = configs_of(path)
     if configs is None or not path.exists():
         return None

@@ -6,9 +6,10 @@ from itertools import islice
 from pathlib import Path
 
 from lensmith import check
-from lensmith.data.formats.yolo_config import Config, read_text
-from lensmith.data.formats.yolo_layout import find_configs, matches
-from lensmith.data.formats.yolo_lines import parse
+from lensmith.data.formats.yolo.config import Config, read_text
+from lensmith.data.formats.yolo.layout import find_configs, matches
+from lensmith.data.formats.yolo.lines import parse
+from lensmith.data.formats.yolo.paths import without_steps_up
 
 _OPENED = 20  # label files, until one is not empty
 _CONFIGS = (".yaml", ".yml", ".data")
@@ -16,6 +17,7 @@ _CONFIGS = (".yaml", ".yml", ".data")
 
 def recognise(path: Path) -> str | None:
     """What is seen of YOLO at a path; None where it is another format. Configs and up to 20 labels are opened."""
+    path = without_steps_up(path)
     configs = configs_of(path)
     if configs is None:
         return "a config that is damaged"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.yolo_folders import Pair
+from lensmith.data.formats.yolo.folders import Pair
 from lensmith.records import Labels, Problem, Record, Records, Target
 
 _THREADS = 8  # they wait for the disk most of the time
@@ -35,7 +35,7 @@ class Task:
         labels: what the targets mean.
         examples: by image.
         problems: what is set aside.
-        refused: the images among the problems.
+        lacking: the images without a label, which are set aside where no other task has one for them.
         says: what was found, for a person.
     """
 
@@ -43,11 +43,11 @@ class Task:
     labels: Labels
     examples: Mapping[str, Example]
     problems: tuple[Problem, ...]
-    refused: frozenset[str]
+    lacking: tuple[Problem, ...]
     says: str
 
 
-def each(pairs: Sequence[Pair], work: Callable[[Pair], Example]) -> tuple[dict[str, Example], list[Problem], set[str]]:
+def each(pairs: Sequence[Pair], work: Callable[[Pair], Example]) -> tuple[dict[str, Example], list[Problem]]:
     """Read many targets with several threads.
 
     Args:
@@ -55,7 +55,7 @@ def each(pairs: Sequence[Pair], work: Callable[[Pair], Example]) -> tuple[dict[s
         work: makes an example of one, or raises DataError, whose line becomes a problem.
 
     Returns:
-        The examples by image, the problems, and the images that have one, all in the order of the pairs.
+        The examples by image, and the problems, both in the order of the pairs.
     """
 
     def some(first: int) -> list[Example | Problem]:
@@ -63,14 +63,13 @@ def each(pairs: Sequence[Pair], work: Callable[[Pair], Example]) -> tuple[dict[s
 
     with ThreadPoolExecutor(_THREADS) as pool:
         done = [one for part in pool.map(some, range(0, len(pairs), _AT_ONCE)) for one in part]
-    examples, problems, refused = {}, [], set()
+    examples, problems = {}, []
     for pair, one in zip(pairs, done, strict=True):
         if isinstance(one, Problem):
             problems.append(one)
-            refused.add(pair.image)
         else:
             examples[pair.image] = one
-    return examples, problems, refused
+    return examples, problems
 
 
 def _one(pair: Pair, work: Callable[[Pair], Example]) -> Example | Problem:
@@ -109,29 +108,38 @@ def named(tasks: Sequence[Task], hints: Hints, usual: str) -> dict[str, Task]:
 
 
 def combine(tasks: Mapping[str, Task], name: str, layout: str) -> Records:
-    """One set of records of the images that have a target in every task.
+    """One set of records of the images that have a target in any task.
 
-    An image that lacks one cannot be trained on and is set aside; a task that is read alone has them all.
+    A record lacks the tasks for which its image has no label, or one that cannot be used; how many have no label is
+    said once for each task. An image without any target is set aside.
 
     Raises:
         DataError: no image is left.
     """
     if not tasks:
         raise check.DataError(check.sentence(name, "at least one task", "none"))
+    images = dict.fromkeys(image for task in tasks.values() for image in task.examples)
     problems = list(dict.fromkeys(one for task in tasks.values() for one in task.problems))
-    items = []
-    refused = {image for task in tasks.values() for image in task.refused}
-    for image in dict.fromkeys(image for task in tasks.values() for image in task.examples):
-        lacking = [task for task, read in tasks.items() if image not in read.examples]
-        if not lacking:
-            items.append(_record(image, {task: read.examples[image] for task, read in tasks.items()}))
-        elif image not in refused:
-            has = ", ".join(task for task in tasks if task not in lacking)
-            problems.append(Problem(image, f"no label for {', '.join(lacking)}; name the tasks wanted: it has {has}"))
+    problems += dict.fromkeys(one for task in tasks.values() for one in task.lacking if one.source not in images)
+    for task, read in tasks.items():
+        kept = [one.source for one in read.lacking if one.source in images]
+        if kept:
+            reason = f"{len(kept)} of {len(images)} images have no label of this task, such as {kept[0]}; "
+            problems.append(Problem(f"{name}: {task}", f"{reason}they keep the others. {_alone(tasks, len(images))}"))
+    items = [
+        _record(image, {task: read.examples[image] for task, read in tasks.items() if image in read.examples})
+        for image in images
+    ]
     if not items:
         reason = f"{len(problems)} that cannot be used, such as {problems[0].source}: {problems[0].reason}"
         raise check.DataError(check.sentence(name, "an image with its labels", reason if problems else "none"))
     return Records(tuple(items), {task: read.labels for task, read in tasks.items()}, name, tuple(problems), layout)
+
+
+def _alone(tasks: Mapping[str, Task], images: int) -> str:
+    """How to read examples that lack nothing."""
+    whole = [task for task, read in tasks.items() if len(read.examples) == images]
+    return f"To train, read one task: --read labels={(whole or list(tasks))[0]}"
 
 
 def _record(image: str, examples: Mapping[str, Example]) -> Record:

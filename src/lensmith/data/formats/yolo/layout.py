@@ -10,9 +10,9 @@ from pathlib import Path
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.yolo_config import Config, find_config, find_names, read_config, read_names, read_text
-from lensmith.data.formats.yolo_folders import Gathering, Matcher, Pair, is_image
-from lensmith.data.formats.yolo_paths import Listing, inside, join, resolve, swaps
+from lensmith.data.formats.yolo.config import Config, find_config, find_names, read_config, read_names, read_text
+from lensmith.data.formats.yolo.folders import Gathering, Matcher, Pair, is_image
+from lensmith.data.formats.yolo.paths import Listing, inside, join, resolve, swaps
 from lensmith.records import Problem
 
 MASK_SUFFIXES = ("png", "bmp", "gif", "tif", "tiff")

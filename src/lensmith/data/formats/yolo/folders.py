@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from lensmith.data.formats.yolo_paths import Listing, below, inside, join, part_of, stem, suffix, swaps
+from lensmith.data.formats.yolo.paths import Listing, below, inside, join, part_of, stem, suffix, swaps
 from lensmith.data.images import EXTENSIONS
 from lensmith.records import Problem
 

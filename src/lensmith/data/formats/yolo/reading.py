@@ -6,15 +6,16 @@ from pathlib import Path
 
 from lensmith import check
 from lensmith.data.formats.format import Format, Hints
-from lensmith.data.formats.masks import read_masks
+from lensmith.data.formats.masks.reading import read_masks
 from lensmith.data.formats.walking import check_opens
-from lensmith.data.formats.yolo_config import read_text
-from lensmith.data.formats.yolo_folders import Pair
-from lensmith.data.formats.yolo_layout import Source, find_configs, locate
-from lensmith.data.formats.yolo_lines import parse
-from lensmith.data.formats.yolo_looking import recognise
-from lensmith.data.formats.yolo_tasks import Example, Task, combine, each, named, unlabelled
-from lensmith.data.formats.yolo_writing import write_yolo
+from lensmith.data.formats.yolo.config import read_text
+from lensmith.data.formats.yolo.folders import Pair
+from lensmith.data.formats.yolo.layout import Source, find_configs, locate
+from lensmith.data.formats.yolo.lines import parse
+from lensmith.data.formats.yolo.looking import recognise
+from lensmith.data.formats.yolo.paths import without_steps_up
+from lensmith.data.formats.yolo.tasks import Example, Task, combine, each, named, unlabelled
+from lensmith.data.formats.yolo.writing import write_yolo
 from lensmith.data.images import extent
 from lensmith.records import Boxes, Labels, Problem, Records
 
@@ -35,9 +36,9 @@ def read_yolo(path: Path | str, hints: Hints | None = None) -> Records:
     An image without a label file shows none of the objects, as YOLO has it, unless nothing in its part has one (it
     is unlabelled), or the config says ``skip_if_label_file_missing``. What sticks out of the image is kept for the
     audit; a line that is wrong sets its image aside. Where a folder has several configs in folders of their own,
-    each is a task, of the name of its folder, masks included; an image that lacks the label of one of them is set
-    aside, unless ``hints.labels`` names the tasks that are wanted. Of an image that stands in two parts the first
-    counts: train, validation, test.
+    each is a task, of the name of its folder, masks included, or of those that ``hints.labels`` names; a record lacks
+    the tasks for which its image has no label. Of an image that stands in two parts the first counts: train,
+    validation, test.
 
     Args:
         path: a folder, a YAML, or a ``.data`` file. What these point to must lie in the folder that was named, or
@@ -52,7 +53,7 @@ def read_yolo(path: Path | str, hints: Hints | None = None) -> Records:
         SettingError: a hint does not fit.
     """
     hints = hints or Hints()
-    root = Path(path)
+    root = without_steps_up(Path(path))
     if not root.is_file():
         check_opens(root, LAYOUT)
     configs = find_configs(root)
@@ -76,25 +77,24 @@ def _read(source: Source, place: str) -> Task:
 
 def _read_boxes(source: Source, place: str) -> Task:
     ids = {number: index for index, number in enumerate(source.names)} if source.names else None
-    pairs, problems = unlabelled(source.pairs, place, LAYOUT)
+    pairs, lacking = unlabelled(source.pairs, place, LAYOUT)
     missing = dict.fromkeys(pair.image for pair in pairs if pair.label is None and source.skip)
-    problems += [Problem(image, "no label file, and the config says to skip such an image") for image in missing]
+    lacking += [Problem(image, "no label file, and the config says to skip such an image") for image in missing]
 
     def work(pair: Pair) -> Example:
         size = extent(pair.image)
         text = read_text(Path(pair.label)) if pair.label else ""
         return Example(pair, parse(text, ids, size, str(pair.label)), size)
 
-    examples, more, refused = each([pair for pair in pairs if pair.image not in missing], work)
+    examples, problems = each([pair for pair in pairs if pair.image not in missing], work)
     names = tuple(source.names.values()) if source.names else _numbers(examples)
-    refused |= {problem.source for problem in problems}
     try:
         labels = Labels("boxes", names)
     except check.DataError as error:
         raise check.DataError(f"{place}: {error}") from error
     files = sum(pair.label is not None for pair in source.pairs)
     says = f"{len(source.pairs)} images, {files} label files, {len(names)} classes"
-    return Task(source.name, labels, examples, (*more, *source.problems, *problems), frozenset(refused), says)
+    return Task(source.name, labels, examples, (*problems, *source.problems), tuple(lacking), says)
 
 
 def _numbers(examples: dict[str, Example]) -> tuple[str, ...]:

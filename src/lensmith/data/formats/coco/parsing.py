@@ -11,7 +11,7 @@ from typing import Any
 
 from lensmith import check
 from lensmith.data.formats.annotations import count, is_finite, number, short
-from lensmith.data.formats.coco_masks import outline
+from lensmith.data.formats.coco.masks import outline
 from lensmith.data.formats.walking import shown
 from lensmith.records import Polygons, Problem
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from lensmith import check
-from lensmith.data.formats.array_files import check_growth, named_errors
-from lensmith.data.formats.array_writing import inputs_of
-from lensmith.data.formats.arrays import from_arrays
+from lensmith.data.formats.arrays.files import check_growth, named_errors
+from lensmith.data.formats.arrays.memory import from_arrays
+from lensmith.data.formats.arrays.writing import inputs_of
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.walking import PART_OF, entries, shown
 from lensmith.data.formats.writing import part_name, read_lines

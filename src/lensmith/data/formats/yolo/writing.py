@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from lensmith import check
+from lensmith.data.formats.walking import shown
 from lensmith.data.formats.writing import image_extent, put_image, unique_names
-from lensmith.data.formats.yolo_lines import lines
+from lensmith.data.formats.yolo.lines import lines
 from lensmith.records import PARTS, Boxes, Record, Records
 
 _KEYS = {"train": "train", "validation": "val", "test": "test"}
@@ -56,7 +57,9 @@ def one_task(records: Records, kind: str, format: str) -> str:
     tasks = [task for task, labels in records.labels.items() if labels.kind == kind]
     if len(tasks) != 1:
         got = ", ".join(tasks) or f"tasks of other kinds ({', '.join(records.labels) or 'none'})"
-        raise check.DataError(check.sentence(records.name, f"one task of kind {kind} to write as {format}", got))
+        remedy = f"Choose one when reading: --read labels={tasks[0]}" if tasks else ""
+        expected = f"one task of kind {kind} to write as {format}"
+        raise check.DataError(check.sentence(shown(records.name), expected, got, remedy))
     return tasks[0]
 
 
@@ -73,4 +76,6 @@ def _config(parts: Iterable[str | None], names: Iterable[str]) -> str:
     if None not in found:
         values = {_KEYS[part]: f"images/{part}" for part in PARTS if part in found}
     values["names"] = dict(enumerate(names))
-    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    # Written as they are, these end a line, and would be read as a space.
+    ends = any(letter in name for name in values["names"].values() for letter in "\x85\u2028\u2029")
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=not ends))

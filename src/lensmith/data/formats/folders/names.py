@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lensmith import check
+from lensmith.data.formats.folders.patterns import Pattern
 from lensmith.data.formats.format import Format, Hints
-from lensmith.data.formats.patterns import Pattern
 from lensmith.data.formats.walking import (
     PART_OF,
     check_opens,

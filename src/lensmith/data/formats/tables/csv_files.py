@@ -13,7 +13,8 @@ from pathlib import Path
 
 from lensmith import check
 from lensmith.data.formats import writing
-from lensmith.data.formats.columns import (
+from lensmith.data.formats.format import Format, Hints
+from lensmith.data.formats.tables.columns import (
     CORNERS,
     FACT,
     LABEL_NAMES,
@@ -30,7 +31,6 @@ from lensmith.data.formats.columns import (
     shortest,
     typed,
 )
-from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.walking import shown
 from lensmith.data.images import EXTENSIONS
 from lensmith.records import Boxes, Problem, Record, Records

@@ -12,10 +12,10 @@ import numpy as np
 
 from lensmith import check
 from lensmith.data import targets as targets_room
-from lensmith.data.formats.array_files import SUFFIXES, Stored, check_growth, stored_arrays
-from lensmith.data.formats.array_names import TASK, Key, parse
-from lensmith.data.formats.array_writing import write_archive
-from lensmith.data.formats.arrays import from_arrays, from_rows
+from lensmith.data.formats.arrays.files import SUFFIXES, Stored, check_growth, stored_arrays
+from lensmith.data.formats.arrays.memory import from_arrays, from_rows
+from lensmith.data.formats.arrays.names import TASK, Key, parse
+from lensmith.data.formats.arrays.writing import write_archive
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.walking import entries, holds_image, shown
 from lensmith.data.formats.writing import read_lines

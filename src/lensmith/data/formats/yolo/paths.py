@@ -81,6 +81,23 @@ def join(folder: str, name: str) -> str:
     return os.path.normpath(f"{folder}/{name}" if name else folder)
 
 
+def without_steps_up(path: Path) -> Path:
+    """The same place without ``..`` in its path, which would hide that one folder lies in another.
+
+    Example:
+        >>> without_steps_up(Path("photos/../labels")).as_posix(), without_steps_up(Path("../photos")).as_posix()
+        ('labels', '../photos')
+    """
+    if ".." not in path.parts:
+        return path
+    plain = Path(os.path.normpath(path))
+    try:
+        same = plain.samefile(path)
+    except (OSError, ValueError):
+        same = not path.exists()
+    return plain if same else path.resolve()  # behind a link, `..` leads elsewhere than it seems
+
+
 def stem(name: str) -> str:
     """A file name without its suffix."""
     return name.rpartition(".")[0]

@@ -21,10 +21,10 @@ from lensmith.data.formats.annotation_places import (
 )
 from lensmith.data.formats.annotations import class_names, count, nothing_usable, stated_size, summary, task_name
 from lensmith.data.formats.format import Format, Hints
-from lensmith.data.formats.voc_looking import recognise
-from lensmith.data.formats.voc_parts import Listed, listed_parts
-from lensmith.data.formats.voc_writing import HOLDS, NAME, write
-from lensmith.data.formats.voc_xml import Annotation, parse
+from lensmith.data.formats.voc.looking import recognise
+from lensmith.data.formats.voc.parts import Listed, listed_parts
+from lensmith.data.formats.voc.writing import HOLDS, NAME, write
+from lensmith.data.formats.voc.xml import Annotation, parse
 from lensmith.data.formats.walking import check_opens, shown
 from lensmith.records import Boxes, Labels, Problem, Record, Records
 

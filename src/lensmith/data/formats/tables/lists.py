@@ -37,8 +37,8 @@ from PIL import Image
 
 from lensmith import check
 from lensmith.data.formats import writing
-from lensmith.data.formats.columns import TOO_LARGE, Cell, Line, Table, find_image, read_tables, shortest
 from lensmith.data.formats.format import Format, Hints
+from lensmith.data.formats.tables.columns import TOO_LARGE, Cell, Line, Table, find_image, read_tables, shortest
 from lensmith.data.formats.walking import shown
 from lensmith.records import PARTS, Boxes, Labels, Problem, Record, Records, Target
 

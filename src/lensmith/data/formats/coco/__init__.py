@@ -1,0 +1,1 @@
+"""COCO: a JSON file of boxes and outlines."""

@@ -1,0 +1,1 @@
+"""Folders of images: the label is the name of the folder, a part of the file name, or not there."""

@@ -1,0 +1,1 @@
+"""A PNG of class indices for each image."""

@@ -1,0 +1,1 @@
+"""YOLO: a text file of boxes or outlines for each image."""
