@@ -96,7 +96,12 @@ def whole(files: int, rng: np.random.Generator) -> dict[str, float]:
         before = time.perf_counter()
         report = data.audit(records)
         seconds = time.perf_counter() - before
-    return {"images": files, "seconds": seconds, "images_per_second": files / seconds, "groups": len(report.duplicates)}
+    return {
+        "images": files,
+        "seconds": round(seconds, 2),
+        "images_per_second": round(files / seconds, 1),
+        "groups": len(report.duplicates),
+    }
 
 
 def encoded(picture: Image.Image, quality: int = 90) -> np.ndarray:
@@ -139,7 +144,7 @@ def recall(folder: Path, rng: np.random.Generator) -> dict[str, dict[str, float]
         ).duplicates
         together = {place % len(photos) for group in groups for place in group if place + len(photos) in group}
         apart = sum(len({place % len(photos) for place in group}) > 1 for group in groups)
-        found[name] = {"found": len(together) / len(photos), "groups_of_different_photos": apart}
+        found[name] = {"found": round(len(together) / len(photos), 4), "groups_of_different_photos": apart}
     return found
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,8 @@ from PIL import Image
 from lensmith import check
 from lensmith.data.formats.format import Hints
 from lensmith.data.formats.tables import download
-from lensmith.data.formats.tables.columns import find_image, square, to_pixels
 from lensmith.data.formats.tables.csv_files import CSV
+from lensmith.data.formats.tables.images import find_image, square, to_pixels
 from lensmith.data.images import decode
 from lensmith.records import Boxes, Labels, Record, Records
 
@@ -399,7 +398,9 @@ def test_no_labels(tmp_path):
 def test_images_at_urls(tmp_path, monkeypatch):
     text = "url,label\nhttps://a.example/1.png,x\nhttps://a.example/2.png,y\nhttps://a.example/1.png,y\n"
     path = table(tmp_path, text, "kept/1.png")
-    with pytest.raises(check.DataError, match=r"name a folder to fetch into: download=FOLDER \(--download FOLDER\)"):
+    with pytest.raises(
+        check.DataError, match=r"name a folder to fetch into: download=FOLDER \(--read download=FOLDER\)"
+    ):
         read(path)
     asked = []
 
@@ -570,10 +571,83 @@ def test_records_that_do_not_fit_together(tmp_path):
     row = Record("r:0", row=np.zeros(2, np.float32))
     with pytest.raises(check.DataError, match="s:0: expected a row of 2 numbers, as the first has; got an image"):
         CSV.write(Records((row, album(tmp_path, [({}, None, None, {})], {})[0]), {}), tmp_path)
-    with pytest.raises(check.DataError, match=r"cannot be the name of one column. JSON can hold it"):
-        CSV.write(Records((replace(row, facts={"column1": "x"}),), {"label": Labels("class", ("a",))}), tmp_path)
     with pytest.raises(check.DataError, match="no record to write"):
         CSV.write(Records((), {}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("label", "labels", "facts"),
+    [
+        (0, Labels("class", ("a",)), {" ": "x"}),  # no name at all
+        (Boxes([[0, 0, 1, 1]], [0]), Labels("boxes", ("a",)), {"width": "4"}),  # the column of the image's width
+    ],
+)
+def test_names_that_no_column_can_have(tmp_path, label, labels, facts):
+    with pytest.raises(check.DataError, match=r"cannot be the name of one column. JSON can hold it"):
+        CSV.write(album(tmp_path, [({"label": label}, None, None, facts)], {"label": labels}), tmp_path / "new")
+
+
+def test_column_names_that_no_file_takes(tmp_path):
+    with pytest.raises(check.DataError, match="the names of the columns: a text that is not UTF-8"):
+        CSV.write(numbers({"\ud800": 0}, {"\ud800": Labels("class", ("a",))}), tmp_path)
+
+
+def numbers(targets, labels, row=(1, 2), **others):
+    return Records((Record("r:0", row=np.array(row, np.float32), targets=targets, **others),), labels)
+
+
+@pytest.mark.parametrize(
+    ("targets", "labels", "facts"),
+    [
+        ({"a": (1.0,)}, Labels("number", ("class",)), {}),  # a:number:class is a number, and no class
+        ({"a": (1.0,)}, Labels("number", ("number",)), {}),
+        ({"a": (1.0, 2.0)}, Labels("number", ("x:y", "classes")), {}),
+        ({"a\u2028b": 0}, Labels("class", ("x",)), {}),  # what ends a line elsewhere, but not in a table
+        ({"a": 0}, Labels("class", ("x",)), {"column3": "7", "photo of": "a.png", "xmin": "2"}),  # facts all the same
+    ],
+)
+def test_names_that_are_hard_to_read(tmp_path, targets, labels, facts):
+    (task,) = targets
+    CSV.write(numbers(targets, {task: labels}, facts=facts), tmp_path)
+    records = read(tmp_path)
+    assert records.labels == {task: labels}
+    assert (records[0].row.tolist(), records[0].targets, records[0].facts) == ([1, 2], targets, facts)
+
+
+@pytest.mark.parametrize(
+    ("task", "labels"),
+    [
+        ("a:number", Labels("class", ("x",))),  # a:number:class would be a number of the task a
+        ("a", Labels("number", ("b:fact",))),  # a:number:b:fact would be a fact
+    ],
+)
+def test_names_that_would_be_misread(tmp_path, task, labels):
+    with pytest.raises(check.DataError, match=r"would be misread. JSON can hold it"):
+        CSV.write(numbers({task: 0 if labels.kind == "class" else (1.0,)}, {task: labels}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("target", "row", "got"),
+    [((np.inf,), (1, 2), "inf"), ((1e39,), (1, 2), "1e+39"), ((1.0,), (1, np.nan), "nan")],  # float32 ends at 3.4e38
+)
+def test_numbers_that_would_be_set_aside(tmp_path, target, row, got):
+    with pytest.raises(check.DataError) as error:
+        CSV.write(numbers({"n": target}, {"n": Labels("number", ("n",))}, row), tmp_path)
+    assert str(error.value) == f"r:0: expected finite numbers; got {got}"
+
+
+def test_hints_come_before_what_is_seen(tmp_path):
+    path = table(tmp_path, "label,pixel0,pixel1,pixel2,pixel3,image\nx,1,2,3,4,a.png\n", "a.png")
+    assert read(path, rows=("pixel1", "pixel0"))[0].row.tolist() == [2, 1]  # though they would make an image
+    with pytest.raises(check.SettingError, match=r"rows: expected nothing beside image: .* got 'pixel0'"):
+        read(path, rows=("pixel0",), image="image")
+
+
+def test_a_task_of_several_columns_is_named_as_one(tmp_path):
+    text = "image,body:number:weight,body:number:height,age:number\na.png,1,2,3\n"
+    records = read(table(tmp_path, text, "a.png"), labels=("body",))
+    assert records.labels == {"body": Labels("number", ("weight", "height"))}
+    assert records[0].targets == {"body": (1.0, 2.0)}
 
 
 finite = some.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -16,7 +16,9 @@ from PIL import Image
 
 from lensmith import check
 from lensmith.data.formats.tables import download
-from lensmith.data.formats.tables.download import Limits, fetch, is_public, is_url
+from lensmith.data.formats.tables.addresses import is_public, is_url
+from lensmith.data.formats.tables.connection import Limits
+from lensmith.data.formats.tables.download import fetch
 from lensmith.data.images import load
 from lensmith.records import Problem
 
@@ -297,8 +299,8 @@ def test_a_name_that_changes_its_mind_gains_nothing(server, tmp_path, monkeypatc
         dialled.append(address)
         raise ConnectionRefusedError(111, "Connection refused")
 
-    monkeypatch.setattr(download.socket, "getaddrinfo", answer)
-    monkeypatch.setattr(download.socket.socket, "connect", dial)
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    monkeypatch.setattr(socket.socket, "connect", dial)
     found = get(f"http://changes.example:{port}/ok", tmp_path, limits=Limits(retries=0))
     assert found.reason == "the connection failed: connection refused"
     assert (calls, dialled) == (["changes.example"], [("93.184.216.34", port)])
@@ -306,7 +308,7 @@ def test_a_name_that_changes_its_mind_gains_nothing(server, tmp_path, monkeypatc
 
 def test_one_private_address_among_public_ones_is_enough(tmp_path, monkeypatch):
     places = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, 80)) for place in ("93.184.216.34", "10.0.0.1")]
-    monkeypatch.setattr(download.socket, "getaddrinfo", lambda *values, **others: places)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *values, **others: places)
     assert "the address 10.0.0.1, which is not public" in get("http://both.example/", tmp_path, hosts=()).reason
 
 
@@ -318,8 +320,8 @@ def test_https_does_not_lead_back_to_http(tmp_path, monkeypatch):
         def __exit__(self, *values):
             return None
 
-    monkeypatch.setattr(download, "_connected", lambda *values: Connection())
-    monkeypatch.setattr(download, "_answer", lambda *values: "http://example.org/cat.png")
+    monkeypatch.setattr(download, "connected", lambda *values: Connection())
+    monkeypatch.setattr(download, "answered", lambda *values: "http://example.org/cat.png")
     found = get("https://example.org/cat.png", tmp_path)
     assert found.reason == "redirected from https to another scheme, which is refused"
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.tables.lists import JSON, parse
+from lensmith.data.formats.tables.json_text import parse
+from lensmith.data.formats.tables.lists import JSON
 from lensmith.data.images import decode
 from lensmith.records import KINDS, Boxes, Labels, Record, Records
 
@@ -373,7 +374,7 @@ def test_own_examples_that_are_set_aside(tmp_path, example, reason):
 @pytest.mark.parametrize(
     ("target", "kind", "message"),
     [
-        ((float("inf"),), "number", "x:1: expected finite numbers; got infinite ones"),
+        ((float("inf"),), "number", "x:1: expected finite numbers; got NaN or infinity"),
         (np.zeros((2, 2), np.int64), "mask", "x:1: t: expected a mask, uint8 of shape (height, width); got int64"),
         (Path("gone.png"), "mask", "x:1: t: the mask gone.png cannot be read: No such file or directory"),
     ],
@@ -385,6 +386,25 @@ def test_what_cannot_be_written(tmp_path, target, kind, message):
     assert message in str(error.value)
     with pytest.raises(check.DataError, match="no record to write"):
         JSON.write(Records((), {}), tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("row", "targets", "labels"),
+    [
+        ((1, np.nan), {}, {}),  # null is for a point that is not known, and for nothing else
+        ((1, 2), {"t": Boxes([[0, 0, 1, np.nan]], [0])}, {"t": Labels("boxes", ("n",))}),
+    ],
+)
+def test_numbers_that_json_does_not_have(tmp_path, row, targets, labels):
+    record = Record("x:1", row=np.array(row, np.float32), targets=targets)
+    with pytest.raises(check.DataError, match="x:1: expected finite numbers; got NaN or infinity"):
+        JSON.write(Records((record,), labels), tmp_path)
+
+
+def test_names_that_are_not_unicode(tmp_path):
+    records = Records((Record("x:1", row=np.ones(1, np.float32), targets={}),), {"t": Labels("class", ("\ud800",))})
+    with pytest.raises(check.DataError, match="data: a text that is not Unicode"):
+        JSON.write(records, tmp_path)
 
 
 finite = some.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -235,7 +236,9 @@ def _wrapped(words: _Words, width: int) -> list[_Words]:
         length = width - room + font.getlength(text)
         if lines[-1] and x + length > width:
             if len(lines) == _LINES:
-                lines[-1].append(("…", None))
+                last, square = lines[-1][-1]
+                fits = x + font.getlength("…") <= width
+                lines[-1][-1:] = [(last, square), ("…", None)] if fits else [(f"{last.rstrip('…')}…", square)]
                 break
             lines.append([])
             x = 0.0
@@ -256,12 +259,18 @@ def _line(pen: ImageDraw.ImageDraw, words: _Words, corner: tuple[int, int]) -> N
 
 
 def _cut(text: str, width: float, font: _Font) -> str:
-    text = " ".join(text.split())
+    text = " ".join(_plain(text).split())
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"{text}…") > width:
         text = text[:-1]
     return f"{text.rstrip()}…" if font.getlength("…") <= width else ""
+
+
+def _plain(text: str) -> str:
+    """Text without accents, which the font that Pillow brings along cannot draw; nor can it draw other scripts."""
+    apart = unicodedata.normalize("NFD", text)
+    return "".join(letter for letter in apart if unicodedata.category(letter) != "Mn")
 
 
 def _paragraph(pen: ImageDraw.ImageDraw, text: str, corner: tuple[int, int], side: int) -> None:

@@ -228,6 +228,7 @@ def _train(
             tasks=list(saved.recipe.tasks),
             augment=augment if part is parts[0] else None,
             one_hot=mixed,
+            exact=part is not parts[0],  # what is measured sees the pixels that prediction will see
             cache=None if spec.data.cache is None else Path(spec.data.cache),
             memory=None if spec.data.memory is None else spec.data.memory << 20,
         )

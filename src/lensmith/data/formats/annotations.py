@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -129,9 +129,15 @@ def box_task(records: Records, name: str) -> str:
     found = [task for task, labels in records.labels.items() if labels.kind == "boxes"]
     if len(found) != 1:
         kinds = ", ".join(f"{task} ({labels.kind})" for task, labels in records.labels.items()) or "no labels"
-        remedy = f"Choose one when reading: --read labels={found[0]}" if found else ""
+        remedy = chosen(records, found) if found else ""
         raise check.DataError(check.sentence(f"{records.name}: to write {name}", "one task with boxes", kinds, remedy))
     return found[0]
+
+
+def chosen(records: Records, tasks: Sequence[str]) -> str:
+    """What to do where a file holds one task and the records have several: the one that most of them have is named."""
+    best = max(tasks, key=lambda task: sum(task in record.targets for record in records))
+    return f"Choose one when reading: --read labels={best}"
 
 
 def boxes_of(record: Record, task: str, names: tuple[str, ...]) -> Boxes:
@@ -142,7 +148,8 @@ def boxes_of(record: Record, task: str, names: tuple[str, ...]) -> Boxes:
     """
     boxes = record.targets.get(task)
     if not isinstance(boxes, Boxes):
-        raise check.DataError(check.sentence(record.source, f"boxes for the task {task!r}", "none"))
+        remedy = f"Read this task alone: --read labels={task}" if record.targets else ""
+        raise check.DataError(check.sentence(record.source, f"boxes for the task {task!r}", "none", remedy))
     rings = [ring for one in boxes.polygons for ring in one]
     if not np.isfinite(boxes.xyxy).all() or not all(np.isfinite(ring).all() for ring in rings):
         raise check.DataError(check.sentence(f"{record.source}: boxes", "finite numbers", "NaN or infinity"))

@@ -20,6 +20,7 @@ from lensmith.data.formats.walking import entries, folders, holds_image, loose_i
 from lensmith.records import Records
 
 _BUNDLED = "bundled:"
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _DEEPEST = 3  # wrappers, one in the other, as archives unpack to
 _BY_NAME = {one.name: one for one in FORMATS}
 _IN_MEMORY = "npz"  # the format for what came from no file
@@ -233,7 +234,8 @@ def _wrapped(root: Path) -> Iterator[Path]:
 def _refusal(root: Path) -> str:
     """One line: what was looked for, what is there, and what may be meant."""
     if root.is_file():
-        return check.sentence(shown(root), _looked_for(), f"a file that ends in {root.suffix or 'nothing'}")
+        remedy = "Unpack it, and name the folder" if root.suffix.lower() in _ARCHIVES else ""
+        return check.sentence(shown(root), _looked_for(), f"a file that ends in {root.suffix or 'nothing'}", remedy)
     try:
         os.scandir(root).close()
     except OSError as error:

@@ -88,17 +88,23 @@ def skipped(records: Records) -> Iterator[Finding]:
 
 
 def missing_classes(records: Records, counts: Counts) -> Iterator[Finding]:
-    """Classes that one part of the source has and another lacks."""
+    """Classes that one part of the source has and another lacks, and classes of boxes that none has."""
     for task, by_part in counts.items():
+        boxes = records.labels[task].kind == "boxes"
+        nowhere = [
+            name for name in records.labels[task].names if not any(by_class[name] for by_class in by_part.values())
+        ]
+        if boxes and nowhere:
+            message = f"{task}: no box of {_listed(nowhere)} anywhere: the model cannot learn them"
+            yield Finding("label", "info", message, "Nothing need be done, if these classes are not wanted")
         for part, by_class in by_part.items():
-            absent = [name for name, count in by_class.items() if not count]
+            absent = [name for name, count in by_class.items() if not count and not (boxes and name in nowhere)]
             if absent and part in PARTS:
                 lost = "the model cannot learn them" if part == "train" else "nothing can be said about them"
                 # A detector learns the classes that are there; a classifier of a class without examples is wrong.
-                severe = part == "train" and records.labels[task].kind != "boxes"
                 yield Finding(
                     kind="label",
-                    severity="severe" if severe else "warning",
+                    severity="severe" if part == "train" and not boxes else "warning",
                     message=f"{task}: the {part} part has no example of {_listed(absent)}: {lost}",
                     remedy=f"Add examples of these classes to the {part} part, or leave the classes out",
                 )
@@ -109,7 +115,8 @@ def few(records: Records, counts: Counts) -> Iterator[Finding]:
     for task, by_part in counts.items():
         remedy = "Add examples of these classes, or leave them out"
         boxes = records.labels[task].kind == "boxes"
-        short = [f"{name} ({count})" for name, count in by_part.get("all", {}).items() if count < 3]
+        least = 1 if boxes else 0  # that there is no box of a class is said above
+        short = [f"{name} ({count})" for name, count in by_part.get("all", {}).items() if least <= count < 3]
         if short:
             message = (
                 f"{task}: fewer than 3 {'boxes' if boxes else 'examples'} of {_listed(short)}, too few for three parts"
@@ -162,8 +169,7 @@ def turned_and_mixed(records: Records, facts: Sequence[Facts]) -> Iterator[Findi
     turned = tuple(record.source for record, fact in pairs if fact.orientation != 1)
     if turned:
         message = f"{len(turned)} images lie on their side or are mirrored by their EXIF block; they are turned upright"
-        remedy = f"Nothing need be done; to write them upright: {mending(records, 'orientation')}"
-        yield Finding("orientation", "info", message, remedy, turned)
+        yield Finding("orientation", "info", message, "Nothing need be done", turned)
     gray = tuple(record.source for record, fact in pairs if fact.channels == 1)
     if 0 < len(gray) < len(facts):
         message = f"{len(gray)} gray images among {len(facts) - len(gray)} in colour; all are read as colour"

@@ -17,6 +17,7 @@ from lensmith.data.inspection.quality import Quality, measure
 from lensmith.data.reading import choose_threads, problem
 from lensmith.records import Problem, Record, Records
 
+_QUEUED = 2048  # records at a time: what waits for a thread takes memory too
 OnFile = Callable[[int, int], None]
 Seen = TypeVar("Seen")
 
@@ -88,10 +89,11 @@ def open_all(
     seen: list[Seen | Problem | None] = []
     with warnings.catch_warnings(), ThreadPoolExecutor(max(choose_threads(records, threads), 1)) as pool:
         warnings.simplefilter("ignore")  # of decoders, about metadata: what matters here is whether the pixels come
-        for done, one in enumerate(pool.map(lambda record: _open(record, look), records), start=1):
-            seen.append(one)
-            if on_file is not None:
-                on_file(done, len(records))
+        for start in range(0, len(records), _QUEUED):
+            for one in pool.map(lambda record: _open(record, look), records[start : start + _QUEUED]):
+                seen.append(one)
+                if on_file is not None:
+                    on_file(len(seen), len(records))
     problems = tuple(one for one in seen if isinstance(one, Problem))
     if len(problems) == len(records):
         first = f"; the first: {problems[0].source}: {problems[0].reason}" if problems else ""

@@ -208,7 +208,7 @@ class Examples:
 
     def _delivered(self, x: np.ndarray, y: Row, changed: np.ndarray, epoch: int, first: int) -> Batch:
         y = self._coded(y)
-        if self.augment is not None and mixes(self.augment):
+        if self.augment is not None and self.augment.mixes:
             rng = np.random.default_rng([self.seed, epoch, first, _MIXING])
             x, y = mix(x, y, self.augment, rng, changed=changed)
         return x, self._one_or_all(y)
@@ -226,11 +226,6 @@ class Examples:
 def _extent(record: Record, read: Pixels) -> tuple[int, int]:
     """Height and width that the targets of a record are about, as for those that are not augmented."""
     return record.size if record.size is not None and min(record.size) > 0 else read.size
-
-
-def mixes(augment: Augment) -> bool:
-    """Whether images are mixed with others of their batch, so that a class becomes a share of several."""
-    return augment.mixup > 0 or augment.cutmix > 0
 
 
 def scaled(raw: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:

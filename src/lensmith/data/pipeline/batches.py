@@ -17,7 +17,7 @@ import numpy as np
 from lensmith import check
 from lensmith.data.augmentation.mosaic import check_kinds
 from lensmith.data.augmentation.record import Augment
-from lensmith.data.pipeline.assembling import Batch, Examples, mixes, scaled
+from lensmith.data.pipeline.assembling import Batch, Examples, scaled
 from lensmith.data.pipeline.cache import Cache
 from lensmith.data.pipeline.memory import BUDGET, Plan, image_bytes, plan
 from lensmith.data.preprocess import Preprocessing
@@ -229,7 +229,7 @@ def batches(
             {task: _fixed(to_array(records, task)) for task, one in labels.items() if one.kind != "mask"}
         ),
         augment=augment,
-        one_hot=one_hot or (augment is not None and mixes(augment)),
+        one_hot=one_hot or (augment is not None and augment.mixes),
         seed=seed,
         exact=exact,
         cache=None if cache is None else Cache(Path(cache)),
@@ -260,7 +260,7 @@ def _check_augment(augment: Augment, preprocessing: Preprocessing, labels: Mappi
             expected, got = "targets that hold several boxes", "batches of one box an image"
             raise check.SettingError(check.sentence("augment.mosaic", expected, got, "Set augment.mosaic to 0"))
     placed = [task for task, one in labels.items() if one.kind in ("boxes", "points", "mask")]
-    if mixes(augment) and placed:
+    if augment.mixes and placed:
         got = f"the task {placed[0]!r} of the kind {labels[placed[0]].kind!r}"
         remedy = "Leave the task out, or set mixup and cutmix to 0"
         raise check.SettingError(check.sentence("augment: mixing", "tasks of classes or numbers", got, remedy))
@@ -272,7 +272,7 @@ def _plan(examples: Examples, size: int, budget: int, threads: int) -> Plan:
     masks = sum(labels.kind == "mask" for labels in examples.labels.values())
     pixels = values // examples.preprocessing.shape[-1] if masks else 0
     # A batch is mixed into a second one, and a changed order of channels makes a second one too.
-    copies = 2 if examples.preprocessing.turned or (examples.augment and mixes(examples.augment)) else 1
+    copies = 2 if examples.preprocessing.turned or (examples.augment and examples.augment.mixes) else 1
     shape, image = examples.preprocessing.image, 0
     if shape is not None:
         image = image_bytes(examples.records, shape[2], None if examples.exact else examples.largest)

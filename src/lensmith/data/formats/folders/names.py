@@ -181,7 +181,7 @@ def _by_habit(root: Path, labels: Sequence[str] | None, group: str | None, probl
         raise check.SettingError(check.sentence("labels", expected, ", ".join(labels) or "none"))
     if group is not None:
         check.one_of("group", group, ("number",), "Give a pattern with a place of that name")
-    files = _flat(root, problems)
+    files = _labelled(_flat(root, problems), problems)
     found = split_names([file.stem for file, _ in files])
     if found is None:
         got = f"{len(files)} image(s), such as {shown(files[0][0].name)}" if files else "no image at all"
@@ -237,6 +237,16 @@ def _flat(root: Path, problems: list[Problem]) -> list[_File]:
     return [(file, PART_OF[folder.name.lower()]) for folder in parts for file in loose_images(folder, problems)]
 
 
+def _labelled(files: Sequence[_File], problems: list[Problem]) -> Sequence[_File]:
+    """Without the parts in which no name begins with a word: a test part is often numbered only."""
+    worded = {part for file, part in files if _WORDS.fullmatch(unicodedata.normalize("NFC", file.stem))}
+    if not worded:
+        return files
+    reason = "no label in the names of its whole part"
+    problems += [Problem(str(file), reason) for file, part in files if part not in worded]
+    return [(file, part) for file, part in files if part in worded]
+
+
 def _nested(root: Path, problems: list[Problem]) -> list[_File]:
     """Every image below, and its part where it lies in a part folder."""
     parts = part_folders(root)
@@ -251,7 +261,7 @@ def _nested(root: Path, problems: list[Problem]) -> list[_File]:
 def _recognise(path: Path) -> str | None:
     if not path.is_dir():
         return None
-    files = _flat(path, [])
+    files = _labelled(_flat(path, []), [])
     labels = split_names([file.stem for file, _ in files])
     if labels is None or any(holds_image(folder) for folder in folders(path) if folder.name.lower() not in PART_OF):
         return None

@@ -156,7 +156,8 @@ def write_masks(records: Records, folder: Path) -> None:
     for record, name in zip(records, unique_names(records.items), strict=True):
         target = record.targets.get(task)
         if not isinstance(target, (Path, np.ndarray)):
-            raise check.DataError(check.sentence(f"{record.source}: {task}", "a mask", type(target).__name__))
+            remedy = f"Read this task alone: --read labels={task}" if record.targets else ""
+            raise check.DataError(check.sentence(f"{record.source}: {task}", "a mask", "none", remedy))
         place = f"{record.source}: {task}"
         mask = load_mask(target, place, size=image_extent(record), classes=len(names))
         _check_values(set(np.unique(mask).tolist()), len(names), place)

@@ -101,8 +101,8 @@ def _check_hints(table: Table, columns: Sequence[str], hints: Hints) -> None:
     """Refuse the name of a column that is not there; of many columns the first are listed."""
     tasks = dict.fromkeys(itself[0] for one in columns if (itself := typed(one)))
     for setting, names, known in (
-        ("image", [hints.image] if hints.image else [], columns),
-        ("group", [hints.group] if hints.group else [], columns),
+        ("image", [hints.image] if hints.image is not None else [], columns),
+        ("group", [hints.group] if hints.group is not None else [], columns),
         ("rows", hints.rows or [], columns),
         ("labels", hints.labels or [], [*columns, *tasks]),
     ):

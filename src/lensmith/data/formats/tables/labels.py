@@ -48,7 +48,7 @@ def label_columns(
         return tuple(known or texts)
     if pictures and not known and len(free) < 2:
         return tuple(free)
-    if not pictures and not known and not texts:  # numbers only: the last is the label, as scikit-learn's tables have it
+    if not pictures and not known and not texts:  # numbers only: the last is taken for the label
         ours = table.header and all(is_numbered(one) for one in rows)
         return () if ours or len(rows) < 2 else (rows[-1],)
     got = f"several that may be ({listed(known or texts or free)})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -29,7 +28,7 @@ from lensmith.data.formats.tables.table import Cell, Row, Table
 from lensmith.records import Boxes, Labels, Problem, Record, Target
 
 _AT_URL = "the image is at a URL; name a folder to fetch into: download=FOLDER (--read download=FOLDER)"
-_NO_FACTS: Mapping[str, str] = MappingProxyType({})  # one for all records that have none
+_NO_FACTS: Mapping[str, str] = {}  # one for all records that have none
 
 
 class Building:
@@ -113,7 +112,7 @@ class Building:
     ) -> None:
         roles = self._roles
         group = str(row.cell(roles.group)) if roles.group else None
-        part = row.cell(roles.part) if roles.part in row.places else ""
+        part = row.cell(roles.part) if roles.part and roles.part in row.places else ""
         known = PART_WORDS.get(part.strip().lower()) if isinstance(part, str) else None
         facts = _facts(row, roles.facts)
         record = Record(

@@ -74,7 +74,7 @@ def _numbers(words: Sequence[str]) -> list[float]:
     try:
         values = [float(word) for word in words]
     except ValueError:
-        raise ValueError(_said("numbers", repr(next(word for word in words if not _is_number(word)))[:60])) from None
+        raise ValueError(_said("numbers", repr(next(word for word in words if not is_number(word)))[:60])) from None
     for value, word in zip(values, words, strict=True):
         if not math.isfinite(value) or "_" in word:
             raise ValueError(_said("finite numbers", repr(word)[:60]))
@@ -87,7 +87,8 @@ def _numbers(words: Sequence[str]) -> list[float]:
     return values
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Whether a word is written as a number, NaN and infinity among them."""
     try:
         float(word)
     except ValueError:

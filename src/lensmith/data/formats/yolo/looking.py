@@ -8,10 +8,11 @@ from pathlib import Path
 from lensmith import check
 from lensmith.data.formats.yolo.config import Config, read_text
 from lensmith.data.formats.yolo.layout import find_configs, matches
-from lensmith.data.formats.yolo.lines import parse
+from lensmith.data.formats.yolo.lines import is_number, parse
 from lensmith.data.formats.yolo.paths import without_steps_up
 
-_OPENED = 20  # label files, until one is not empty
+_OPENED = 20  # label files, until one holds boxes
+_COLUMNS = (5, 6)  # of a box, and of one with a confidence
 _CONFIGS = (".yaml", ".yml", ".data")
 
 
@@ -28,13 +29,25 @@ def recognise(path: Path) -> str | None:
     if not path.is_dir():
         return None
     for pair in islice(matches(path, "boxes"), _OPENED):
-        try:
-            text = read_text(Path(pair.label or ""))
-            if len(parse("\n".join(text.splitlines()[:3]), None, (1, 1), "label")):
-                return f"text files of boxes, such as {Path(pair.label or '').relative_to(path)}"
-        except check.DataError:
-            return None
+        label = Path(pair.label or "")
+        if _is_label(label):
+            return f"text files of boxes, such as {label.relative_to(path)}"
     return None
+
+
+def _is_label(file: Path) -> bool:
+    """Whether a file begins with boxes, or with what was meant to be some and the reader can say what is wrong with."""
+    try:
+        lines = read_text(file).splitlines()[:3]
+    except check.DataError:
+        return False
+    try:
+        if len(parse("\n".join(lines), None, (1, 1), "label")):
+            return True
+    except check.DataError:
+        words = next(line.split() for line in lines if line.strip())
+        return len(words) in _COLUMNS and words[0].isdecimal() and all(map(is_number, words))
+    return False
 
 
 def configs_of(path: Path) -> list[Config] | None:

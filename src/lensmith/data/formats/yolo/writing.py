@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from lensmith import check
+from lensmith.data.formats.annotations import chosen
 from lensmith.data.formats.walking import shown
 from lensmith.data.formats.writing import image_extent, put_image, unique_names
 from lensmith.data.formats.yolo.lines import lines
@@ -37,7 +38,7 @@ def write_yolo(records: Records, folder: Path) -> None:
     for record, name in zip(records, unique_names(records.items), strict=True):
         boxes = record.targets.get(task)
         if not isinstance(boxes, Boxes):
-            raise check.DataError(check.sentence(f"{record.source}: {task}", "boxes", type(boxes).__name__))
+            raise check.DataError(check.sentence(f"{record.source}: {task}", "boxes", "none", chosen(records, [task])))
         if len(boxes) and not 0 <= int(boxes.classes.min()) <= int(boxes.classes.max()) < count:
             got = f"classes {boxes.classes.min()} to {boxes.classes.max()}"
             raise check.DataError(check.sentence(f"{record.source}: {task}", f"classes from 0 to {count - 1}", got))
@@ -57,7 +58,7 @@ def one_task(records: Records, kind: str, format: str) -> str:
     tasks = [task for task, labels in records.labels.items() if labels.kind == kind]
     if len(tasks) != 1:
         got = ", ".join(tasks) or f"tasks of other kinds ({', '.join(records.labels) or 'none'})"
-        remedy = f"Choose one when reading: --read labels={tasks[0]}" if tasks else ""
+        remedy = chosen(records, tasks) if tasks else ""
         expected = f"one task of kind {kind} to write as {format}"
         raise check.DataError(check.sentence(shown(records.name), expected, got, remedy))
     return tasks[0]
