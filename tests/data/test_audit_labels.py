@@ -35,7 +35,16 @@ def found(records, sizes=None):
     """Severity, message without the task, and files of each finding."""
     findings = list(problems(records, sizes or [SIZE] * len(records)))
     assert all(one.kind == "label" and "\n" not in one.message for one in findings)
-    return [(one.severity, one.message.removeprefix("it: "), one.files) for one in findings]
+    assert all(len(one.notes) in (0, len(one.files)) for one in findings)
+    return [(one.severity, one.message.removeprefix("it: "), named(one)) for one in findings]
+
+
+def named(finding):
+    """The files, each with its note."""
+    return (
+        tuple(f"{file} ({note})" for file, note in zip(finding.files, finding.notes, strict=bool(finding.notes)))
+        or finding.files
+    )
 
 
 def test_right_labels_are_left_in_peace():
@@ -84,7 +93,7 @@ def test_one_finding_for_each_sort_lists_all():
         (
             "warning",
             "4 boxes reach out of their image",
-            ("0.png (box 0)", "1.png (box 0)", "1.png (box 1)", "1.png (box 2)"),
+            ("0.png (box 0)", "1.png (boxes 0, 1, 2)"),
         ),
         ("warning", "1 box is there twice", ("1.png (box 1)",)),  # box 2 is of another class
     ]

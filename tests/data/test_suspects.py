@@ -88,7 +88,7 @@ def test_the_finding():
     (one,) = suspect_findings(found, "label", total=4)
     assert (one.kind, one.severity) == ("suspect", "warning")
     assert one.message.startswith("label: 1 of 4 label is probably wrong")
-    assert one.files == ("1.png (cat, looks like dog)",)
+    assert (one.files, one.notes) == (("1.png",), ("cat, looks like dog",))
     assert list(suspect_findings((), "label", total=4)) == []
 
 

@@ -32,7 +32,7 @@ def duplicates(records: Records, copies: Copies) -> Iterator[Finding]:
 def _finding(records: Records, kind: str, message: str, groups: Groups) -> Finding:
     sources = tuple(tuple(records[place].source for place in group) for group in groups)
     files = tuple(source for group in sources for source in group)
-    return Finding(kind, "warning", message, f"Keep one of each: {mending(records, kind)}", files, sources)
+    return Finding(kind, "warning", message, f"Keep one of each: {mending(records, kind)}", files, groups=sources)
 
 
 def leakage(records: Records, copies: Copies) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def leakage(records: Records, copies: Copies) -> Iterator[Finding]:
     if pairs:
         said = "image of one part stands" if len(pairs) == 1 else "images of one part stand"
         message = f"{len(pairs):,} {said} in another too: what is measured there is too good"
-        yield Finding("leakage", "severe", message, remedy, _equations(pairs), tuple(pairs))
+        yield _leak(message, remedy, pairs)
     by_group: dict[str, list[int]] = defaultdict(list)
     for place, record in enumerate(records):
         if record.group is not None and record.part is not None:
@@ -53,7 +53,7 @@ def leakage(records: Records, copies: Copies) -> Iterator[Finding]:
         first = [pairs[0] for pairs in split.values()]
         said = "group stands" if len(split) == 1 else "groups stand"
         message = f"{len(split):,} {said} in more than one part, such as {next(iter(split))!r}"
-        yield Finding("leakage", "severe", message, remedy, _equations(first), tuple(first))
+        yield _leak(message, remedy, first)
 
 
 def _across(records: Records, places: Sequence[int]) -> list[tuple[str, str]]:
@@ -66,8 +66,9 @@ def _across(records: Records, places: Sequence[int]) -> list[tuple[str, str]]:
     return [(records[first[0]].source, records[place].source) for members in others for place in members]
 
 
-def _equations(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    return tuple(f"{one} = {other}" for one, other in pairs)
+def _leak(message: str, remedy: str, pairs: Sequence[tuple[str, str]]) -> Finding:
+    files = tuple(dict.fromkeys(source for pair in pairs for source in pair))
+    return Finding("leakage", "severe", message, remedy, files, groups=tuple(pairs))
 
 
 def contradictions(records: Records, copies: Copies) -> Iterator[Finding]:
@@ -83,7 +84,7 @@ def contradictions(records: Records, copies: Copies) -> Iterator[Finding]:
             message = f"{task}: {len(apart):,} {said} two labels, such as {example}"
             files = tuple(source for group in sources for source in group)
             remedy = f"Put the label right, or leave such images out: {mending(records, 'label')}"
-            yield Finding("label", "warning", message, remedy, files, sources)
+            yield Finding("label", "warning", message, remedy, files, groups=sources)
 
 
 def _example(group: Sequence[Record], task: str, labels: Labels) -> str:

@@ -17,6 +17,8 @@ _CLASSES = 30  # rows of a table of classes
 def print_audit(audit: AuditRecord, console: Console) -> None:
     """Print what there is, a table of classes for each task, and the findings."""
     console.print(summary(audit), highlight=False, markup=False)
+    if audit.records.layout:
+        console.print(f"Read as {audit.records.layout}", highlight=False, markup=False)
     for task in audit.counts:
         console.print(class_table(audit, task))
     for finding in audit.findings:
@@ -72,8 +74,6 @@ def _named(audit: AuditRecord, finding: Finding) -> list[str]:
     """A line a file, or a line a group of files that belong together."""
     if finding.groups:
         return [" = ".join(group) for group in finding.groups]
-    return [f"{source}{_reason(audit, source)}" for source in finding.files]
-
-
-def _reason(audit: AuditRecord, source: str) -> str:
-    return next((f": {one.reason}" for one in audit.records.set_aside if one.source == source), "")
+    reasons = {problem.source: problem.reason for problem in audit.records.set_aside}
+    notes = finding.notes or [reasons.get(source, "") for source in finding.files]
+    return [f"{source}: {note}" if note else source for source, note in zip(finding.files, notes, strict=True)]

@@ -27,11 +27,12 @@ class Finding:
 
     Args:
         kind: ``unreadable``, ``skipped``, ``duplicate``, ``near-duplicate``, ``leakage``, ``label``, ``few``,
-            ``imbalance``, ``orientation``, ``mode``, ``size``, ``empty``, ``dark``, ``bright`` or ``blurred``.
+            ``imbalance``, ``orientation``, ``mode``, ``size``, ``empty``, ``dark``, ``bright``, ``blurred`` or ``suspect``.
         severity: ``severe`` (training makes no sense so), ``warning`` or ``info``.
         message: one line for a person.
         remedy: what to do about it, with the command that does it where there is one; empty where nothing need be done.
-        files: the sources it is about; of a leakage, equations of two: ``train/cat/1.jpg = test/cat/9.jpg``.
+        files: the sources it is about, each once.
+        notes: what there is to say of each of them, such as ``box 3``; none where that is nothing.
         groups: the sources that belong together, where it is about several at once, such as the copies of an image.
     """
 
@@ -40,15 +41,12 @@ class Finding:
     message: str
     remedy: str = ""
     files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     groups: tuple[tuple[str, ...], ...] = ()
 
-    @property
-    def pictures(self) -> tuple[tuple[str, ...], ...]:
-        """The sources to look at, those side by side that belong together."""
-        return self.groups or tuple((source,) for source in self.files)
-
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "files": list(self.files), "groups": [list(group) for group in self.groups]}
+        groups = [list(group) for group in self.groups]
+        return {**asdict(self), "files": list(self.files), "notes": list(self.notes), "groups": groups}
 
 
 def mending(records: Records, kind: str) -> str:

@@ -109,7 +109,8 @@ def suspect_findings(found: Sequence[Suspect], task: str, *, total: int) -> Iter
             severity="warning",
             message=f"{task}: {len(found):,} of {total:,} {are} probably wrong by a model of the others",
             remedy="Look at these examples, the first are the surest; correct what is wrong",
-            files=tuple(f"{one.source} ({one.given}, looks like {one.suggested})" for one in found),
+            files=tuple(one.source for one in found),
+            notes=tuple(f"{one.given}, looks like {one.suggested}" for one in found),
         )
 
 

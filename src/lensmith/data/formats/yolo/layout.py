@@ -92,6 +92,14 @@ def locate(path: Path, kind: str, hints: Hints, config: Config | None) -> Source
     Raises:
         DataError: the names cannot be read.
     """
+    source = _locate(path, kind, hints, config)
+    if config and not source.pairs and path.is_symlink():
+        real = path.resolve()  # `..` in the config starts from where the link leads
+        return _locate(real, kind, hints, replace(config, file=str(real / Path(config.file).relative_to(path))))
+    return source
+
+
+def _locate(path: Path, kind: str, hints: Hints, config: Config | None) -> Source:
     problems: list[Problem] = []
     folder = Path(config.file).parent if config else path
     given = path.parent if path.is_file() else path

@@ -58,7 +58,7 @@ def problems(records: Records, sizes: Sizes) -> Iterator[Finding]:
     are not finite; classes that have no name; names that differ only by case, spaces or a plural; class indices
     that seem to count from 1. Stated sizes that are not those of the image.
 
-    Boxes are named ``source (box 3)``, counting from 0.
+    A finding's notes name the boxes, counting from 0.
 
     Args:
         records: from any reader.
@@ -77,8 +77,8 @@ def problems(records: Records, sizes: Sizes) -> Iterator[Finding]:
         >>> image = np.zeros((1, 20, 20), np.uint8)
         >>> records = data.from_arrays(image, [Boxes([[2, 2, 9, 9], [15, 5, 30, 9]], [0, 0])], ["cat"])
         >>> for one in problems(records, [(20, 20)]):
-        ...     print(one.severity, one.message, one.files)
-        warning label: 1 box reaches out of its image ('arrays:0 (box 1)',)
+        ...     print(one.severity, one.message, one.files, one.notes)
+        warning label: 1 box reaches out of its image ('arrays:0',) ('box 1',)
     """
     if len(sizes) != len(records):
         raise check.SettingError(check.sentence("sizes", f"one a record ({len(records)})", str(len(sizes))))

@@ -40,12 +40,17 @@ class Reporter:
             owners: places of the records.
             numbers: of the box of each; left out, it is about the records as wholes.
         """
-        sources = [self.records[int(owner)].source for owner in owners]
-        if numbers is None:
-            files = tuple(dict.fromkeys(sources))
-        else:
-            files = tuple(f"{source} (box {number})" for source, number in zip(sources, numbers, strict=True))
-        return Finding("label", severity, f"{self.task}: {message}", remedy, files)
+        said: dict[str, list[int]] = {}
+        for place, owner in enumerate(owners):
+            boxes = said.setdefault(self.records[int(owner)].source, [])
+            if numbers is not None:
+                boxes.append(int(numbers[place]))
+        notes = () if numbers is None else tuple(_boxes(found) for found in said.values())
+        return Finding("label", severity, f"{self.task}: {message}", remedy, tuple(said), notes)
+
+
+def _boxes(numbers: Sequence[int]) -> str:
+    return f"{'box' if len(numbers) == 1 else 'boxes'} {', '.join(map(str, numbers))}"
 
 
 def counted(count: int, single: str, several: str = "") -> str:
