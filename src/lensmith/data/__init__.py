@@ -12,6 +12,7 @@ from lensmith.data.formats.sources import format_of, read, recognise, write
 from lensmith.data.images import decode
 from lensmith.data.inspection.auditing import Audit, audit
 from lensmith.data.inspection.findings import Finding
+from lensmith.data.inspection.looking import readable
 from lensmith.data.inspection.mending import mend
 from lensmith.data.inspection.suspects import Suspect, suspect_findings, suspects
 from lensmith.data.pipeline.batches import Batches, batches
@@ -48,6 +49,7 @@ __all__ = [
     "read",
     "read_folder",
     "read_split",
+    "readable",
     "recognise",
     "resize",
     "resize_matrix",

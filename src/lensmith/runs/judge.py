@@ -33,7 +33,7 @@ def judge(folder: RunFolder, saved: ship.Saved, parts: Parts) -> dict[str, Any]:
     try:
         scores = score(saved, part)
     except check.DataError:  # a file has gone since the run began; what is left is judged
-        part = data.audit(replace(part, set_aside=())).records
+        part = data.readable(replace(part, set_aside=()))
         lost, scores = part.set_aside, score(saved, part)
     return {
         "part": name,

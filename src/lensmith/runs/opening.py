@@ -79,7 +79,7 @@ def evaluate(
     """
     opened = open_model(model, weights)
     records = DataSpec(source=str(source), read=read or ReadSpec()).records()
-    return score(opened, _part(data.audit(records).records, part))
+    return score(opened, data.readable(_part(records, part)))
 
 
 def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof]:

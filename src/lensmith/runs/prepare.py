@@ -10,7 +10,7 @@ from typing import Any
 from lensmith import check, data, ship, train, trainable
 from lensmith.compose import Chain, Classify, MultiLabel, Recipe
 from lensmith.compose.auxiliary import named
-from lensmith.records import Records
+from lensmith.records import PARTS, Records
 from lensmith.runs import pretrained, resolve
 from lensmith.runs.manifest import Parts
 from lensmith.runs.spec import DataSpec, FitSpec, ModelSpec, Spec, SplitSpec, validated
@@ -144,12 +144,11 @@ def prepare_records(
         if part and dict(part.labels) != dict(parts[0].labels):
             expected = "parts with the same labels in the same order"
             raise check.DataError(check.sentence(part.name, expected, "others", "Split one reading of the data"))
-    audit = data.audit(replace(parts[0], items=tuple(record for part in parts for record in part)))
-    usable = {id(record) for record in audit.records}
-    train_part, validation, test = (
-        replace(part, items=tuple(record for record in part if id(record) in usable)) for part in parts
-    )
-    parts = (replace(train_part, set_aside=audit.records.set_aside), validation, test)
+    named = [replace(record, part=name) for name, part in zip(PARTS, parts, strict=True) for record in part]
+    audit = data.audit(replace(parts[0], items=tuple(named)))
+    refuse_leakage(audit, allowed=bool(section.get("allow_leakage")))
+    train_part, validation, test = (audit.records.part(name) for name in PARTS)
+    parts = (train_part, replace(validation, set_aside=()), replace(test, set_aside=()))
     image = recipe.input if len(recipe.input) == 3 else None
     preprocessing = data.preprocessing(parts[0], image=image, scaling=scaling)
     there = Path(parts[0].name)

@@ -66,6 +66,7 @@ def start(
     augment: Augment | None = None,
     cache: str | Path | None = None,
     memory: int | None = None,
+    allow_leakage: bool = False,
     seed: int = 0,
     progress: train.Progress | None = None,
 ) -> Run:
@@ -81,6 +82,7 @@ def start(
         augment: by how much training images are changed each time they are shown.
         cache: a folder that keeps decoded images for the next epoch and the next run.
         memory: what may be held ready, in MiB.
+        allow_leakage: train although the parts share examples, or copies of one picture.
         seed: of initial weights, dropout and the order of the examples.
         progress: who is told how far it is.
 
@@ -92,6 +94,7 @@ def start(
         "augment": None if augment is None else augment.to_dict(),
         "cache": None if cache is None else str(Path(cache).absolute()),
         "memory": memory,
+        "allow_leakage": allow_leakage,
     }
     prepared = prepare_records(recipe, data, plan or train.Fit(), section=section, scaling=scaling, seed=seed)
     return begin(folder, prepared, progress=progress)
