@@ -21,6 +21,7 @@ from lensmith.records import Records
 
 _BUNDLED = "bundled:"
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+_PARTS_OF_MANY = (".xml", ".txt")  # one file for each image
 _DEEPEST = 3  # wrappers, one in the other, as archives unpack to
 _BY_NAME = {one.name: one for one in FORMATS}
 _IN_MEMORY = "npz"  # the format for what came from no file
@@ -235,6 +236,8 @@ def _refusal(root: Path) -> str:
     """One line: what was looked for, what is there, and what may be meant."""
     if root.is_file():
         remedy = "Unpack it, and name the folder" if root.suffix.lower() in _ARCHIVES else ""
+        if root.suffix.lower() in _PARTS_OF_MANY:
+            remedy = f"Name the folder of all such files: {shown(root.absolute().parent)}"
         return check.sentence(shown(root), _looked_for(), f"a file that ends in {root.suffix or 'nothing'}", remedy)
     try:
         os.scandir(root).close()

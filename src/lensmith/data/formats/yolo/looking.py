@@ -51,13 +51,13 @@ def _is_label(file: Path) -> bool:
 
 
 def configs_of(path: Path) -> list[Config] | None:
-    """The configs of a path; none where it holds something else, None where the one it has is damaged."""
+    """The configs of a path; none where it holds something else, None where the one it has or is is damaged."""
     if path.is_file() and path.suffix.lower() not in _CONFIGS:
         return []
     try:
         return find_configs(path)
     except check.DataError:
-        return [] if path.is_file() else None
+        return [] if path.suffix.lower() == ".data" and path.is_file() else None  # which tables are called, too
 
 
 def _below(config: Config, path: Path) -> str:
