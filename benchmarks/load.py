@@ -1,9 +1,12 @@
 """Loading photos: 500 JPEGs to batches of 32 at 150×150, ours against Keras, PyTorch and tf.data, on the same cores.
 
-Each goes through whole epochs, shuffled, and they take turns, so that a machine that grows slower in between is
-slow for all of them alike. A ratio is the median over the rounds; above 1, ours is faster. Ours decodes JPEGs at
-reduced size where that suffices; ``ours_exact`` does not, and ``ours_cached`` has the decoded pixels on disk. tf.data
-runs in a process of its own, with the interpreter of ``.venv-tensorflow`` where TensorFlow is not installed beside us.
+Each does the same work, as its guide writes it: read the same files, decode them to RGB, resize them to float32, and
+make batches, whole epochs of them, shuffled; none is given more cores than another. They take turns, so that a machine
+that grows slower in between is slow for all of them alike. A ratio is the median over the rounds; above 1, ours is
+faster. Besides the clock, what each takes of the processors is counted, in user and system, worker processes included:
+on a machine that others use too, that says more. Ours decodes JPEGs at reduced size where that suffices;
+``ours_exact`` does not, and ``ours_cached`` has the decoded pixels on disk. tf.data runs in a process of its own, with
+the interpreter of ``.venv-tensorflow`` where TensorFlow is not installed beside us.
 
     .venv/bin/python benchmarks/load.py [FOLDER] [--rounds 7] [--json]
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -33,8 +37,10 @@ HERE = Path(__file__).resolve().parent
 PHOTOS = HERE.parent.parent / "shared" / "data" / "cats_vs_dogs"
 
 Epoch = Callable[[], int]  # goes through the photos once; gives how many there were
+Cost = tuple[float, float]  # seconds of an epoch: by the clock, and on the processors
 
-# The peer as its guide writes it; it answers each line of its input with the seconds of an epoch.
+# The peer as its guide writes it; it answers each line of its input with the seconds of an epoch, by the clock and on
+# the processors.
 TF_DATA = """
 import sys, time
 from pathlib import Path
@@ -48,9 +54,9 @@ dataset = tf.data.Dataset.from_tensor_slices((files, labels)).shuffle(len(files)
 dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(tf.data.AUTOTUNE)
 print("ready", flush=True)
 for _ in sys.stdin:
-    before = time.perf_counter()
+    before, used = time.perf_counter(), time.process_time()
     count = sum(len(labels) for _, labels in dataset)
-    print(count, time.perf_counter() - before, flush=True)
+    print(count, time.perf_counter() - before, time.process_time() - used, flush=True)
 """
 
 
@@ -132,13 +138,14 @@ class TfData:
         if self._line() != "ready":
             raise SystemExit("the process of tf.data did not start")
 
-    def seconds(self) -> float:
+    def cost(self) -> Cost:
         if self.process.stdin is None:
             raise SystemExit("the process of tf.data has no input")
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        count, seconds = self._line().split()
-        return checked(int(count), float(seconds))
+        count, seconds, used = self._line().split()
+        check_count(int(count))
+        return float(seconds), float(used)
 
     def close(self) -> None:
         self.process.terminate()  # PyTorch's forked workers hold its input open: the end of it is not seen
@@ -156,19 +163,23 @@ def tensorflow_python() -> str | None:
     return str(beside) if beside.exists() else None
 
 
-def checked(count: int, seconds: float) -> float:
+def check_count(count: int) -> None:
     if count != COUNT:
         raise SystemExit(f"{count} of {COUNT} photos came")
-    return seconds
 
 
-def timed(epoch: Epoch, processor: list[float]) -> float:
-    """Seconds of an epoch; what all threads of this process took of the processors is noted."""
-    before, used = time.perf_counter(), time.process_time()
-    count = epoch()
-    seconds = time.perf_counter() - before
-    processor.append(time.process_time() - used)
-    return checked(count, seconds)
+def cost(epoch: Epoch) -> Cost:
+    """What an epoch takes in this process and its workers."""
+    before, used = time.perf_counter(), used_here()
+    check_count(epoch())
+    return time.perf_counter() - before, used_here() - used
+
+
+def used_here() -> float:
+    """Seconds on the processors of this process and of PyTorch's workers; of those, to the hundredth."""
+    workers = [worker.pid for worker in multiprocessing.active_children()]
+    fields = [Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split() for worker in workers]
+    return time.process_time() + sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(folder: Path, cache: Path, rounds: int, threads: int) -> dict[str, Any]:
@@ -180,30 +191,26 @@ def measure(folder: Path, cache: Path, rounds: int, threads: int) -> dict[str, A
         "keras": keras_dataset(folder),
         "torch": torch_loader(folder),
     }
-    processor: dict[str, list[float]] = {name: [] for name in epochs}
-    clocks: dict[str, Callable[[], float]] = {
-        name: partial(timed, epoch, processor[name]) for name, epoch in epochs.items()
-    }
+    costs: dict[str, Callable[[], Cost]] = {name: partial(cost, epoch) for name, epoch in epochs.items()}
     python = tensorflow_python()
     peer = TfData(python, folder) if python else None
     if peer is not None:
-        clocks["tf_data"] = peer.seconds
+        costs["tf_data"] = peer.cost
     try:
-        rows = [{name: clock() for name, clock in clocks.items()} for _ in range(rounds + 1)][1:]
+        rows = [{name: one() for name, one in costs.items()} for _ in range(rounds + 1)][1:]
     finally:
         if peer is not None:
             peer.close()
-    medians = {f"{name}_seconds": statistics.median(row[name] for row in rows) for name in clocks}
-    ratios = {
-        f"ratio_to_{name}": statistics.median(row[name] / row["ours"] for row in rows)
-        for name in clocks
-        if not name.startswith("ours")
-    }
-    # On a machine that others use too, this says more than the clock; PyTorch and tf.data work in other processes.
-    medians |= {f"{name}_cpu_seconds": statistics.median(processor[name][1:]) for name in epochs if name != "torch"}
-    ratios["cpu_ratio_to_keras"] = medians["keras_cpu_seconds"] / medians["ours_cpu_seconds"]
+    results: dict[str, float] = {}
+    for place, kind in enumerate(("", "cpu_")):
+        results |= {f"{name}_{kind}seconds": statistics.median(row[name][place] for row in rows) for name in costs}
+        results |= {
+            f"{kind}ratio_to_{name}": statistics.median(row[name][place] / row["ours"][place] for row in rows)
+            for name in GOALS
+            if name in costs
+        }
     missing = {} if peer else {"tf_data": "not measured: TensorFlow is installed neither here nor in .venv-tensorflow"}
-    return {name: round(value, 3) for name, value in (ratios | medians).items()} | missing
+    return {name: round(value, 3) for name, value in results.items()} | missing
 
 
 def main() -> None:
@@ -225,11 +232,12 @@ def main() -> None:
         if f"ratio_to_{peer}" not in results:
             print(f"  {peer:8} {results[peer]}")
             continue
-        ours_seconds, seconds = results["ours_seconds"], results[f"{peer}_seconds"]
         print(
-            f"  {peer:8} {results[f'ratio_to_{peer}']:.2f} (goal {goal})   {seconds:.2f} s, ours {ours_seconds:.2f} s"
+            f"  {peer:8} {results[f'ratio_to_{peer}']:.2f} (goal {goal})   by the processors"
+            f" {results[f'cpu_ratio_to_{peer}']:.2f}   {results[f'{peer}_seconds']:.2f} s and"
+            f" {results[f'{peer}_cpu_seconds']:.2f} s on the processors"
         )
-    print(f"  by the time on the processors, Keras: {results['cpu_ratio_to_keras']:.2f}")
+    print(f"  ours     {results['ours_seconds']:.2f} s and {results['ours_cpu_seconds']:.2f} s on the processors")
     exact, cached = results["ours_exact_seconds"], results["ours_cached_seconds"]
     print(f"  ours takes {exact:.2f} s without the reduced decode, and {cached:.2f} s with a cache on disk")
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensmith.data import resize
-from lensmith.data.augmentation.applying import augmented, touched
+from lensmith.data.augmentation.applying import augmented, chosen
 from lensmith.data.augmentation.geometry import Change, drawn, matrix, reduced, reduction, warp
 from lensmith.data.augmentation.record import Augment
 
@@ -216,12 +216,24 @@ def test_the_same_state_gives_the_same_bits():
     assert not np.array_equal(first, other)
 
 
-def test_a_share_is_touched():
+@pytest.mark.parametrize(
+    ("count", "share", "counts"),
+    [
+        (32, 0.5, {16}),  # exactly half of each batch
+        (32, 1, {32}),
+        (32, 0, {0}),
+        (30, 0.1, {3}),  # 0.1 · 30 is 3.0000000000000004
+        (100, 0.29, {29}),  # and 0.29 · 100 is 28.999999999999996
+        (5, 0.5, {2, 3}),  # two or three, as often
+        (1, 0.5, {0, 1}),
+    ],
+)
+def test_an_exact_share_of_each_batch_is_chosen(count, share, counts):
     rng = np.random.default_rng(0)
-    half = [touched(Augment(share=0.5), rng) for _ in range(1000)]
-    assert 450 < sum(half) < 550
-    assert all(touched(Augment(), rng) for _ in range(100))
-    assert not any(touched(Augment(share=0), rng) for _ in range(100))
+    drawn_masks = np.array([chosen(count, share, rng) for _ in range(400)])
+    assert set(drawn_masks.sum(axis=1).tolist()) == counts
+    assert abs(drawn_masks.mean() - share) < 0.06
+    assert np.abs(drawn_masks.mean(axis=0) - share).max() < 0.12  # no place in the batch is preferred
 
 
 def test_a_roll_moves_whole_pixels():

@@ -30,12 +30,15 @@ def test_one_number_stands_for_two(short, written_out):
     [
         ({"flip": "horizontl"}, "augment.flip: .*Did you mean 'horizontal'"),
         ({"fill": "mirror"}, "augment.fill: expected one of nearest, constant, reflect, wrap"),
-        ({"turn": 90}, "augment.turn: expected one of True, False"),
+        ({"turn": 90}, r"augment.turn: expected one of True, False; got 90. One angle alone is rotate: \[90, 90\]"),
         ({"rotate": -15}, "augment.rotate: expected one number from 0 to 360"),  # a half-width is not negative
         ({"rotate": (15, -15)}, r"augment.rotate: .*\(low, high\)"),  # the wrong way round
         ({"rotate": (0, 400)}, "within -360 to 360"),
         ({"zoom": (0, 1)}, r"augment.zoom: expected one number from 0 to 0.9, or \(low, high\) within 0.1 to 10"),
-        ({"zoom": 1.1}, "augment.zoom"),  # as half-width it would turn the image inside out
+        (
+            {"zoom": 1.1},
+            "got 1.1. One number is how far it goes to either side of 1",
+        ),  # as half-width it would turn the image inside out
         ({"shear": True}, "augment.shear"),
         ({"brightness": float("nan")}, "augment.brightness"),
         ({"contrast": "0.1"}, "augment.contrast"),
@@ -46,6 +49,7 @@ def test_one_number_stands_for_two(short, written_out):
         ({"share": 1.5}, "augment.share: expected a number from 0 to 1"),
         ({"erase": -0.1}, "augment.erase"),
         ({"erase_area": (0.5, 1.5)}, "augment.erase_area"),
+        ({"erase_area": 0.3}, r"augment.erase_area: expected \(low, high\) within 0 to 1; got 0.3"),
         ({"mixup": -1}, "augment.mixup"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lensmith import check
-from lensmith.data.formats import FORMATS, HEEDED, HELD, TITLES
+from lensmith.data.formats import FORMATS
 from lensmith.data.formats.arrays.memory import from_arrays
 from lensmith.data.formats.format import Hints
 from lensmith.data.formats.sources import format_of, held, read, read_with, recognise, write
@@ -142,13 +142,11 @@ def test_bundled_data_take_no_setting():
         read("bundled:wine", labels="kind")
 
 
-def test_the_tables_are_whole():
+def test_the_table_is_whole():
     names = [one.name for one in FORMATS]
-    assert len(set(names)) == len(names)
-    assert set(HEEDED) == set(TITLES) == set(names)
-    assert set(HELD) <= set(names)
-    hints = set(Hints.__dataclass_fields__)
-    assert all(heeded <= hints for heeded in HEEDED.values())
+    assert len(set(names)) == len({one.title for one in FORMATS}) == len(names)
+    assert all(one.heeds <= set(Hints.__dataclass_fields__) for one in FORMATS)
+    assert all(one.holds <= {"polygons", "crowd", "difficult", "truncated"} for one in FORMATS)
     assert names[-1] == "unlabelled"
     assert held("voc") >= {"difficult"}
     assert held("npz") == frozenset()

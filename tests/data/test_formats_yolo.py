@@ -646,7 +646,7 @@ GOOD = Record("good", PIXELS, targets={"t": Boxes([[0, 0, 1, 1]], [0])})
 @pytest.mark.parametrize(
     ("record", "kinds", "says"),
     [
-        (replace(GOOD, targets={}), {"t": "boxes"}, "good: t: expected boxes; got NoneType"),
+        (replace(GOOD, targets={}), {"t": "boxes"}, "good: t: expected boxes; got none"),
         (replace(GOOD, targets={"t": Boxes([[0, 0, 1, 1]], [7])}), {"t": "boxes"}, "classes from 0 to 0; got"),
         (replace(GOOD, targets={"t": Boxes([[0, 0, math.nan, 1]], [0])}), {"t": "boxes"}, "good: box 0 cannot be"),
         (replace(GOOD, targets={"t": Boxes([[0, 0, 900, 1]], [0])}), {"t": "boxes"}, "good: box 0 cannot be"),

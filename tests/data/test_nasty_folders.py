@@ -17,6 +17,8 @@ from lensmith.cli.app import app
 from lensmith.data import audit, convert, read, save_sheet, sheet
 from lensmith.data.formats.yolo.reading import read_yolo
 from lensmith.data.images import decode
+from lensmith.data.targets import to_array
+from lensmith.records import Labels, Record, Records
 
 HEIGHT, WIDTH = 24, 32
 
@@ -519,3 +521,15 @@ def test_a_record_may_lack_a_task(tmp_path):
     sheet(records, cell=32)
     with pytest.raises(check.DataError, match=r"Choose one when reading: --read labels=outline$"):
         convert(records, tmp_path / "out", "voc")
+
+
+def test_records_that_lack_a_task_are_not_counted_nor_trained_on():
+    items = (
+        Record("a.png", Path("a.png"), targets={"kind": 1}),
+        Record("b.png", Path("b.png"), targets={"age": (3.0,)}),
+    )
+    labels = {"kind": Labels("class", ("cat", "dog")), "age": Labels("number", ("age",))}
+    records = Records(items, labels)
+    assert records.counts("kind") == {"cat": 0, "dog": 1}
+    with pytest.raises(check.DataError, match=r"b\.png: has no target for the task 'kind'\. It has age; read one task"):
+        to_array(records, "kind")

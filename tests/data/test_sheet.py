@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from lensmith import check
 from lensmith.data.augmentation.record import Augment
 from lensmith.data.masks import VOID
 from lensmith.data.overlay import colour_of, painted
+from lensmith.data.page import _wrapped
 from lensmith.data.sheet import save_sheet, sheet
 from lensmith.records import Boxes, Labels, Record, Records
 
@@ -185,3 +186,78 @@ def test_real_photos(shared_data):
 
     page = sheet(read(shared_data / "cats_vs_dogs"), columns=3, cell=80, count=3, augment=Augment(rotate=20))
     assert len(np.unique(page)) > 100
+
+
+def test_mixed_images_say_how_much_of_what():
+    """Two images of one level each; what is mixed lies between, and its line has a square of each class's colour."""
+    items = tuple(
+        Record(source=f"{i}.png", image=gray(level, 40, 40 + 20 * i), targets={"t": i})
+        for i, level in enumerate((40, 200))
+    )
+    records = Records(items, {"t": Labels("class", ("dark", "bright"))})
+    page = sheet(records, columns=6, cell=60, count=12, augment=Augment(mixup=5), seed=0)
+    step = (len(page) - 2 * MARGIN - TITLE - GAP) // 2
+    mixed, line = 0, (step - 60 - 9) // 15
+    for column in range(1, 6):
+        for row, own in enumerate((40, 200)):
+            inside = cell_of(page, column, row, line=line)
+            assert np.ptp(inside) == 0  # as large as the cell, or they could not be mixed
+            weight = (inside[0, 0, 0] - 40.0) / 160
+            below = MARGIN + TITLE + row * (step + GAP) + 60
+            under = page[below : below + step - 60, MARGIN + column * (60 + GAP) :][:, :60].astype(int)
+            squares = [(np.abs(under - colour_of(place)).max(axis=2) < 3).sum() > 40 for place in (0, 1)]
+            assert squares == [weight < 0.995, weight > 0.005]
+            mixed += 0.01 < weight < 0.99 and own != inside[0, 0, 0]
+    assert mixed >= 4
+
+
+def test_a_mosaic_is_shown_with_its_boxes(tmp_path):
+    labels = {"o": Labels("boxes", ("a", "b"))}
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    items = (
+        Record(source="0.png", image=gray(40), targets={"o": Boxes([[20, 10, 40, 30]], [0])}),
+        Record(source="broken.png", image=tmp_path / "broken.png"),  # no part of any mosaic
+        Record(source="1.png", image=gray(200), targets={"o": Boxes([[20, 10, 40, 30]], [1])}),
+    )
+    page = sheet(Records(items, labels), columns=5, cell=60, count=15, augment=Augment(mosaic=1), size=(60, 60))
+    both = sum({40, 200} <= set(cell_of(page, column, row)[..., 0].ravel()) for column in range(1, 5) for row in (0, 2))
+    assert both >= 4
+    assert cell_of(page, 1, 1)[1, 1].tolist() == [214, 216, 221]
+
+
+@pytest.mark.parametrize(
+    ("augment", "said"),
+    [
+        (Augment(mixup=0.4), "augment: mixing: .* the task 'o' .*boxes"),
+        (Augment(cutmix=1), "set mixup and cutmix to 0"),
+    ],
+)
+def test_what_cannot_be_mixed_is_refused_as_in_training(augment, said):
+    records = some(2, {"o": Labels("boxes", ("a",))}, o=Boxes([], []))
+    with pytest.raises(check.SettingError, match=said):
+        sheet(records, columns=2, cell=60, augment=augment)
+
+
+def test_tasks_that_say_the_same_say_it_once():
+    one = {"a": Labels("class", ("cat",)), "b": Labels("class", ("cat",))}
+    pages = [
+        sheet(some(1, {task: one[task] for task in tasks}, **dict.fromkeys(tasks, 0)), columns=1, cell=120)
+        for tasks in ("a", "ab")
+    ]
+    np.testing.assert_array_equal(*pages)
+
+
+def test_a_caption_never_leaves_its_cell():
+    font = ImageFont.load_default(12)
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        width, count = int(rng.integers(30, 250)), int(rng.integers(1, 9))
+        words = [("kitten on a sofa"[: rng.integers(1, 16)], (0, 0, 0) if rng.random() < 0.7 else None)] * count
+        lines = _wrapped(tuple(words), width)
+        assert 1 <= len(lines) <= 2
+        for line in lines:
+            assert all(text for text, _ in line)
+            squares = sum(13 for _, colour in line if colour)
+            assert sum(font.getlength(text) + 9 for text, _ in line) - 9 + squares <= width
+        left_out = sum(len(line) for line in lines) < count
+        assert not left_out or lines[-1][-1][0].endswith("…")

@@ -34,6 +34,33 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return pixels.reshape(height, width, image.shape[2])
 
 
+def shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Shrink in whole levels by linear interpolation, for where speed is worth more than :func:`resize`'s exactness.
+
+    A side that is twice the target's or more is halved before, as often as that is so, so that no pixel is skipped.
+
+    Args:
+        image: uint8 ``(h, w, channels)``, no side of which is smaller than the target's.
+        size: height and width, in this order.
+
+    Returns:
+        uint8 array of shape ``(height, width, channels)``; the image itself, where it has that size.
+
+    Example:
+        >>> shrink(np.array([[[0], [100], [50], [250]]], np.uint8), (1, 2))[0, :, 0]
+        array([ 50, 150], dtype=uint8)
+    """
+    pixels, (height, width) = image, image.shape[:2]
+    while height >= 2 * size[0] or width >= 2 * size[1]:
+        height, width = _halved(height, size[0]), _halved(width, size[1])
+        pixels = _interpolate(pixels, height, width, cv2.INTER_LINEAR)
+    return _interpolate(pixels, *size, cv2.INTER_LINEAR).reshape(*size, image.shape[2])
+
+
+def _halved(have: int, want: int) -> int:
+    return have // 2 if have >= 2 * want else have
+
+
 def _interpolate(pixels: np.ndarray, height: int, width: int, method: int) -> np.ndarray:
     if pixels.shape[:2] == (height, width):
         return pixels

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from lensmith import check, files
-from lensmith.data.augmentation.applying import augmented
 from lensmith.data.augmentation.following import fit, read_masks
+from lensmith.data.augmentation.preview import preview
 from lensmith.data.augmentation.record import Augment
 from lensmith.data.images import decode
 from lensmith.data.overlay import Colour, colour_of, is_painted, painted
+from lensmith.data.page import Cell, Words, laid_out
 from lensmith.data.reading import problem
 from lensmith.data.resampling import resize
 from lensmith.records import Boxes, Labels, Record, Records, Target
 
-_PAPER, _MATTE, _BROKEN = (250, 250, 251), (236, 237, 240), (214, 216, 221)
-_INK, _PALE = (34, 38, 46), (122, 128, 140)
-_MARGIN, _GAP, _TITLE = 20, 14, 46  # pixels: round the sheet, between cells, above all
-_LINE, _LINES = 15, 2  # pixels of a line below a cell, and how many there may be
 _CAPTIONS = ("class", "classes", "number", "boxes", "mask", "points")  # points have many names, and come last
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-_SQUARE, _SPACE = 13, 9  # pixels: a square of colour with its gap, and between two pieces of a line
-_Words = tuple[tuple[str, Colour | None], ...]  # pieces of a line, each with the colour of the square before it
-
-
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """What one place of the sheet shows: a picture, or the reason why there is none."""
-
-    picture: np.ndarray | None
-    caption: _Words = ()
-    reason: str = ""
 
 
 def sheet(
@@ -54,8 +38,9 @@ def sheet(
     """Draw a sample of images with their labels below, and boxes, outlines, points and masks over them.
 
     Every class has a colour, in the image and in the line below it. With ``augment``, each row has one image: as it
-    is, then changed, by another draw in every column. What makes one image of several (MixUp, CutMix, mosaic) is not
-    shown. An image that cannot be read leaves a gray cell with the reason.
+    is, then changed, by another draw in every column, whatever the record's ``share``. A mosaic, and what
+    MixUp and CutMix mix, is made of images of the other rows too; where it is mixed, the line below says how much of
+    what. An image that cannot be read leaves a gray cell with the reason.
 
     Args:
         records: of images.
@@ -64,14 +49,15 @@ def sheet(
         count: of cells; images are drawn without repetition, and stand in the order of the records.
         seed: of the sample and of the changes.
         augment: ranges of changes.
-        size: height and width to which a model's input is resized; left out, images keep their shape.
+        size: height and width to which a model's input is resized; left out, images keep their shape, but for
+            those that are mixed, which become squares.
 
     Returns:
         uint8 ``(height, width, 3)``.
 
     Raises:
         DataError: there is no record, or they are rows of numbers.
-        SettingError: a setting is wrong.
+        SettingError: a setting is wrong, or the ranges mix images of which a task has boxes, masks or points.
 
     Example:
         >>> from lensmith.data import bundled
@@ -87,12 +73,18 @@ def sheet(
     wanted = count if augment is None else max(count // columns, 1)
     chosen = sorted(rng.permutation(pictures)[:wanted].tolist())
     sample = records.select(chosen)
-    cells: list[_Cell] = []
-    for place, record in zip(chosen, sample, strict=True):
-        draws = [np.random.default_rng([seed, place, column]) for column in range(1, columns)] if augment else []
-        cells += _cells_of(record, records.labels, cell, size, augment, draws)
+    if augment is None:
+        cells = [_as_it_is(_loaded(record, records.labels), records.labels, cell, size) for record in sample]
+    else:
+        loaded = [_loaded(record, records.labels) for record in sample]  # few: one a row
+        if augment.mixes and size is None:
+            size = cell, cell
+        cells = [_as_it_is(one, records.labels, cell, size) for one in loaded]
+        draws = [[np.random.default_rng([seed, place, column]) for place in chosen] for column in range(1, columns)]
+        later = [_changed(loaded, records.labels, cell, size, augment, one) for one in draws]
+        cells = [one for row in zip(cells, *later, strict=True) for one in row]
     title = f"{len(sample):,} of {len(records):,} images" + (", each as it is and then changed" if augment else "")
-    return _laid_out(cells, columns, cell, records.name, title)
+    return laid_out(cells, columns, cell, records.name, title)
 
 
 def save_sheet(
@@ -120,35 +112,79 @@ def save_sheet(
     return target
 
 
-def _cells_of(
-    record: Record,
-    labels: Mapping[str, Labels],
-    side: int,
-    size: tuple[int, int] | None,
-    augment: Augment | None,
-    draws: Sequence[np.random.Generator],
-) -> Iterator[_Cell]:
-    """The image as it is, then a changed one for each draw."""
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """An example as it was read, or the reason why it cannot be."""
+
+    name: str
+    pixels: np.ndarray | None = None
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    reason: str = ""
+
+
+def _loaded(record: Record, labels: Mapping[str, Labels]) -> _Loaded:
     name = Path(record.source).name
     known = {task: record.targets[task] for task in labels if task in record.targets}
     try:
         pixels = decode(record.image, 3, place=record.source)  # type: ignore[arg-type]
-        before = (pixels.shape[0], pixels.shape[1])
-        targets = read_masks(known, labels, before)
+        return _Loaded(name, pixels, read_masks(known, labels, (pixels.shape[0], pixels.shape[1])))
     except check.DataError as error:
-        yield _Cell(None, ((name, None),), problem(record, error).reason)
-        yield from (_Cell(None) for _ in draws)
-        return
+        return _Loaded(name, reason=problem(record, error).reason)
+
+
+def _as_it_is(one: _Loaded, labels: Mapping[str, Labels], side: int, size: tuple[int, int] | None) -> Cell:
+    if one.pixels is None:
+        return Cell(None, ((one.name, None),), one.reason)
+    before = (one.pixels.shape[0], one.pixels.shape[1])
     shape = size or _fitting(before, side, grow=False)
-    shown = _fitting(shape, side, grow=True)
+    image, targets = resize(one.pixels, shape), fit(one.targets, labels, before, shape)
+    return Cell(_picture(image, targets, labels, side), _caption(one.targets, labels) or ((one.name, None),))
 
-    def cell(image: np.ndarray, moved: Mapping[str, Target], caption: _Words) -> _Cell:
-        return _Cell(painted(_enlarged(image, shown), fit(moved, labels, shape, shown), labels), caption)
 
-    yield cell(resize(pixels, shape), fit(targets, labels, before, shape), _caption(targets, labels, name))
-    for rng in draws:
-        changed, moved = augmented(pixels, targets, labels, size=shape, augment=augment or Augment(), rng=rng)
-        yield cell(changed, moved, ())
+def _changed(
+    loaded: Sequence[_Loaded],
+    labels: Mapping[str, Labels],
+    side: int,
+    size: tuple[int, int] | None,
+    augment: Augment,
+    draws: Sequence[np.random.Generator],
+) -> list[Cell]:
+    """One column: every image changed by a draw of its own, and mixed with the others if the ranges say so."""
+    cells = [Cell(None) for _ in loaded]
+    readable = [(place, one.pixels, one.targets) for place, one in enumerate(loaded) if one.pixels is not None]
+    if not readable:
+        return cells
+    places, pixels, targets = zip(*readable, strict=True)
+    sizes = [size or _fitting(image.shape[:2], side, grow=False) for image in pixels]
+    made = preview(
+        list(zip(pixels, targets, strict=True)),
+        labels,
+        sizes=sizes,
+        augment=augment,
+        draws=[draws[place] for place in places],
+    )
+    captions = [_caption(loaded[place].targets, labels) or ((loaded[place].name, None),) for place in places]
+    for place, one in zip(places, made, strict=True):
+        words = _shares(one.shares, captions) if augment.mixes else ()
+        cells[place] = Cell(_picture(one.image, one.targets, labels, side), words)
+    return cells
+
+
+def _picture(image: np.ndarray, targets: Mapping[str, Target], labels: Mapping[str, Labels], side: int) -> np.ndarray:
+    """An image that fills its cell, with its targets drawn."""
+    before = (image.shape[0], image.shape[1])
+    shown = _fitting(before, side, grow=True)
+    return painted(_enlarged(image, shown), fit(targets, labels, before, shown), labels)
+
+
+def _shares(shares: Mapping[int, float], captions: Sequence[Words]) -> Words:
+    """The captions of what was mixed, each with its share in percent; those that are alike are one."""
+    parts: Counter[tuple[str, Colour | None]] = Counter()
+    for place, share in shares.items():
+        for word in captions[place]:
+            parts[word] += share  # type: ignore[assignment]
+    known = [(f"{share:.0%}", text, colour) for (text, colour), share in parts.most_common() if share >= 0.005]
+    return tuple((text if share == "100%" else f"{share} {text}", colour) for share, text, colour in known)
 
 
 def _fitting(size: tuple[int, int], side: int, *, grow: bool) -> tuple[int, int]:
@@ -168,8 +204,8 @@ def _enlarged(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return rounded.astype(np.uint8)
 
 
-def _caption(targets: Mapping[str, Target], labels: Mapping[str, Labels], name: str) -> _Words:
-    """What the line below an image says: its classes and numbers, or without any the name of the file."""
+def _caption(targets: Mapping[str, Target], labels: Mapping[str, Labels]) -> Words:
+    """What the line below an image says: its classes and numbers."""
     words: list[tuple[str, Colour | None]] = []
     for task in sorted(targets, key=lambda task: _CAPTIONS.index(labels[task].kind)):
         target, kind, names = targets[task], labels[task].kind, labels[task].names
@@ -180,7 +216,7 @@ def _caption(targets: Mapping[str, Target], labels: Mapping[str, Labels], name: 
         for index, count in _classes(target, kind, names).items():
             word = names[index] if index < len(names) else f"class {index}"
             words.append((f"{word} x{count}" if count > 1 else word, colour_of(index)))
-    return tuple(words) or ((name, None),)
+    return tuple(dict.fromkeys(words))  # tasks that say the same say it once
 
 
 def _classes(target: Target, kind: str, names: Sequence[str]) -> dict[int, int]:
@@ -192,95 +228,3 @@ def _classes(target: Target, kind: str, names: Sequence[str]) -> dict[int, int]:
     if kind == "points":
         return dict.fromkeys(range(len(names)), 1)
     return dict.fromkeys(target if isinstance(target, tuple) else (target,), 1)  # type: ignore[arg-type]
-
-
-def _laid_out(cells: Sequence[_Cell], columns: int, side: int, name: str, title: str) -> np.ndarray:
-    columns = min(columns, len(cells))
-    rows = -(-len(cells) // columns)
-    captions = [_wrapped(cell.caption, side) for cell in cells]
-    step = side + 9 + _LINE * max(map(len, captions))
-    width = 2 * _MARGIN + columns * side + (columns - 1) * _GAP
-    page = Image.new("RGB", (width, 2 * _MARGIN + _TITLE + rows * step + (rows - 1) * _GAP), _PAPER)
-    pen = ImageDraw.Draw(page)
-    for text, y, size, ink in ((name, -6, 17, _INK), (title, 16, 12, _PALE)):
-        pen.text((_MARGIN, _MARGIN + y), _cut(text, width - 2 * _MARGIN, _font(size)), fill=ink, font=_font(size))
-    for place, (cell, lines) in enumerate(zip(cells, captions, strict=True)):
-        left = _MARGIN + place % columns * (side + _GAP)
-        top = _MARGIN + _TITLE + place // columns * (step + _GAP)
-        _place(page, pen, cell, (left, top), side)
-        for row, line in enumerate(lines):
-            _line(pen, line, (left, top + side + 5 + row * _LINE))
-    return np.asarray(page)
-
-
-def _place(page: Image.Image, pen: ImageDraw.ImageDraw, cell: _Cell, corner: tuple[int, int], side: int) -> None:
-    left, top = corner
-    back = _BROKEN if cell.picture is None else _MATTE
-    pen.rectangle((left, top, left + side - 1, top + side - 1), fill=back)
-    if cell.picture is None:
-        _paragraph(pen, cell.reason, corner, side)
-    else:
-        height, width = cell.picture.shape[:2]
-        page.paste(Image.fromarray(cell.picture), (left + (side - width) // 2, top + (side - height) // 2))
-
-
-def _font(size: int) -> _Font:
-    return ImageFont.load_default(size)
-
-
-def _wrapped(words: _Words, width: int) -> list[_Words]:
-    """The pieces in lines, few enough; of what is left out, three dots remain."""
-    font, lines, x = _font(12), [[]], 0.0  # type: ignore[var-annotated]
-    for text, colour in words:
-        room = width - (0 if colour is None else _SQUARE)
-        length = width - room + font.getlength(text)
-        if lines[-1] and x + length > width:
-            if len(lines) == _LINES:
-                last, square = lines[-1][-1]
-                fits = x + font.getlength("…") <= width
-                lines[-1][-1:] = [(last, square), ("…", None)] if fits else [(f"{last.rstrip('…')}…", square)]
-                break
-            lines.append([])
-            x = 0.0
-        lines[-1].append((_cut(text, room, font), colour))
-        x += length + _SPACE
-    return [tuple(line) for line in lines]
-
-
-def _line(pen: ImageDraw.ImageDraw, words: _Words, corner: tuple[int, int]) -> None:
-    """Pieces of text side by side, each after a square of its colour."""
-    (x, y), font = corner, _font(12)
-    for text, colour in words:
-        if colour is not None:
-            pen.rectangle((x, y + 3, x + 8, y + 11), fill=colour)
-            x += _SQUARE
-        pen.text((x, y), text, fill=_INK, font=font)
-        x += round(font.getlength(text)) + _SPACE
-
-
-def _cut(text: str, width: float, font: _Font) -> str:
-    text = " ".join(_plain(text).split())
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(f"{text}…") > width:
-        text = text[:-1]
-    return f"{text.rstrip()}…" if font.getlength("…") <= width else ""
-
-
-def _plain(text: str) -> str:
-    """Text without accents, which the font that Pillow brings along cannot draw; nor can it draw other scripts."""
-    apart = unicodedata.normalize("NFD", text)
-    return "".join(letter for letter in apart if unicodedata.category(letter) != "Mn")
-
-
-def _paragraph(pen: ImageDraw.ImageDraw, text: str, corner: tuple[int, int], side: int) -> None:
-    """A reason, broken into lines that fit into a cell."""
-    font, lines, room = _font(11), [""], side - 16
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        lines = [*lines[:-1], longer] if font.getlength(longer) <= room or not lines[-1] else [*lines, word]
-    most = max((side - 16) // 15, 1)
-    shown = [_cut(line, room, font) for line in lines[:most]]
-    for place, line in enumerate(shown):
-        y = corner[1] + (side - 15 * len(shown)) // 2 + 15 * place
-        pen.text((corner[0] + side / 2, y), line, fill=_INK, font=font, anchor="ma")

@@ -12,7 +12,7 @@ from lensmith import check
 from lensmith.data.augmentation.clipping import clip_ring, ring_area
 from lensmith.data.augmentation.geometry import Change, warp
 from lensmith.data.augmentation.geometry import matrix as matrix_of
-from lensmith.data.masks import VOID, load_mask
+from lensmith.data.masks import VOID, load_mask, resize_mask
 from lensmith.records import Boxes, Labels, Polygons, Target
 
 _ROUNDING = 1e-3  # pixels by which a box may leave the frame and still count as whole
@@ -78,7 +78,12 @@ def fit(
         >>> fit({"dog": Boxes([[2, 2, 4, 8]], [0])}, {"dog": Labels("boxes", ("dog",))}, (8, 8), (4, 8))["dog"].xyxy
         array([[2., 1., 4., 4.]], dtype=float32)
     """
-    return follow(read_masks(targets, labels, before), labels, matrix_of(Change(), before, size), size, least=0)
+    targets = read_masks(targets, labels, before)
+    masks = {task: as_array(target, task) for task, target in targets.items() if labels[task].kind == "mask"}
+    others = {task: target for task, target in targets.items() if task not in masks}
+    fitted = follow(others, labels, matrix_of(Change(), before, size), size, least=0)
+    fitted |= {task: resize_mask(mask, size) for task, mask in masks.items()}
+    return {task: fitted[task] for task in targets}
 
 
 def read_masks(targets: Mapping[str, Target], labels: Mapping[str, Labels], size: tuple[int, int]) -> dict[str, Target]:

@@ -20,7 +20,7 @@ from lensmith.data.augmentation.record import Augment
 # microsecond, where numpy needs several, and there are ten of them an image.
 _Affine = tuple[float, float, float, float, float, float]
 
-_QUARTERS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # cosine and sine, exact
+_QUARTERS = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))  # cosine and sine
 _BORDERS = {
     "nearest": cv2.BORDER_REPLICATE,
     "constant": cv2.BORDER_CONSTANT,
@@ -55,6 +55,12 @@ class Change:
     zoom: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)
     roll: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether pixels only change places, by mirrors and quarter turns: nothing lies between two of them."""
+        moved = any(self.corners) or self.shear or self.angle or self.zoom != 1 or any(self.shift)
+        return not moved
 
 
 def drawn(augment: Augment, numbers: Sequence[float]) -> Change:
@@ -117,7 +123,7 @@ def matrix(change: Change, before: tuple[int, int], size: tuple[int, int]) -> np
 def _about_the_centre(change: Change, before: tuple[int, int]) -> tuple[_Affine, float, float]:
     """What happens before the zoom, as a map to coordinates about the frame's centre, and the frame's size."""
     height, width = before
-    cos, sin = _QUARTERS[change.quarters % 4]
+    cos, sin = _direction(90 * change.quarters)
     right, down = (-1 if mirrored else 1 for mirrored in change.mirror)
     moved: _Affine = (cos * right, sin * down, 0.0, -sin * right, cos * down, 0.0)
     moved = _then((1.0, 0.0, -width / 2, 0.0, 1.0, -height / 2), moved)
@@ -128,8 +134,8 @@ def _about_the_centre(change: Change, before: tuple[int, int]) -> tuple[_Affine,
     if change.shear:
         moved = _then(moved, (1.0, math.tan(math.radians(change.shear)), 0.0, 0.0, 1.0, 0.0))
     if change.angle:
-        angle = math.radians(change.angle)
-        moved = _then(moved, (math.cos(angle), math.sin(angle), 0.0, -math.sin(angle), math.cos(angle), 0.0))
+        cos, sin = _direction(change.angle)
+        moved = _then(moved, (cos, sin, 0.0, -sin, cos, 0.0))
     if not change.enlarge:
         return moved, width, height
     a, b, c, d, e, f = moved
@@ -138,6 +144,12 @@ def _about_the_centre(change: Change, before: tuple[int, int]) -> tuple[_Affine,
     rows = [d * x + e * y + f for x, y in corners]
     middle = (1.0, 0.0, -(min(columns) + max(columns)) / 2, 0.0, 1.0, -(min(rows) + max(rows)) / 2)
     return _then(moved, middle), max(columns) - min(columns), max(rows) - min(rows)
+
+
+def _direction(degrees: float) -> tuple[float, float]:
+    """Cosine and sine, exact for quarter turns."""
+    quarters, rest = divmod(degrees, 90)
+    return (math.cos(math.radians(degrees)), math.sin(math.radians(degrees))) if rest else _QUARTERS[int(quarters) % 4]
 
 
 def _by_corners(corners: tuple[float, ...], width: float, height: float) -> _Affine:
@@ -213,7 +225,7 @@ def reduction(matrix: np.ndarray, before: tuple[int, int]) -> tuple[int, int]:
 
 
 def reduced(pixels: np.ndarray, factors: tuple[int, int]) -> np.ndarray:
-    """Average blocks of pixels. A side that is not a multiple ends in a smaller block, or loses less than half of one.
+    """Average blocks of pixels. A side that is not a multiple ends in a smaller block, or loses up to half of one.
 
     Args:
         pixels: ``(h, w, channels)``.

@@ -8,7 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from lensmith import check
+from lensmith.data.augmentation.applying import chosen
 from lensmith.data.augmentation.record import Augment
+from lensmith.records import Labels
+
+KINDS = ("class", "classes", "number")  # of the tasks that can be mixed
+_REMEDY = "Leave the task out, or set mixup and cutmix to 0"
 
 
 def mix(
@@ -30,8 +35,8 @@ def mix(
         y: float32 ``(n, k)`` by task: classes as one-hot rows, or numbers.
         augment: its fields ``mixup``, ``cutmix`` and ``share``.
         rng: the only source of chance.
-        changed: bool ``(n,)``: which images may be mixed; the others are left exactly as they are. Left out, each is
-            with the probability ``share``.
+        changed: bool ``(n,)``: which images may be mixed; the others are left exactly as they are. Left out, that is
+            drawn by ``share``.
 
     Returns:
         New arrays; with neither on, ``x`` itself.
@@ -54,15 +59,15 @@ def mix(
     for task, values in y.items():
         if values.dtype != np.float32 or values.ndim != 2:
             expected = "a task of classes or numbers, as float32 (n, k)"
-            got, remedy = f"{values.dtype} of shape {values.shape}", "Leave the task out, or set mixup and cutmix to 0"
-            raise check.SettingError(check.sentence(f"augment: mixing {task!r}", expected, got, remedy))
+            got = f"{values.dtype} of shape {values.shape}"
+            raise check.SettingError(check.sentence(f"augment: mixing {task!r}", expected, got, _REMEDY))
     both = bool(augment.mixup and augment.cutmix)
     cuts = rng.random() < 0.5 if both else bool(augment.cutmix)
     alpha = augment.cutmix if cuts else augment.mixup
     weight, partners = float(rng.beta(alpha, alpha)), rng.permutation(len(x))
     corner = rng.random(2).tolist()
     if changed is None:
-        changed = rng.random(len(x)) < augment.share
+        changed = chosen(len(x), augment.share, rng)
     rows, partners = np.flatnonzero(changed), partners[changed]
     mixed = x.copy()
     if cuts:
@@ -72,6 +77,18 @@ def mix(
     else:
         mixed[rows] = _between(x[rows], x[partners], weight)
     return mixed, {task: _mixed_rows(values, rows, partners, weight) for task, values in y.items()}
+
+
+def check_kinds(labels: Mapping[str, Labels]) -> None:
+    """Refuse tasks of which two images have no target between them.
+
+    Raises:
+        SettingError: names the task.
+    """
+    for task, meaning in labels.items():
+        if meaning.kind not in KINDS:
+            got = f"the task {task!r} of the kind {meaning.kind!r}"
+            raise check.SettingError(check.sentence("augment: mixing", "tasks of classes or numbers", got, _REMEDY))
 
 
 def _mixed_rows(values: np.ndarray, rows: np.ndarray, partners: np.ndarray, weight: float) -> np.ndarray:

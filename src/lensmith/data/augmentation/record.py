@@ -69,7 +69,8 @@ class Augment:
         mixup: alpha of the Beta distribution; 0 is off.
         cutmix: likewise. With both on, a batch gets one of the two.
         mosaic: probability, 0..1, that an image is made of four.
-        share: of the images of a batch that are changed, 0..1; the others are left exactly as they are.
+        share: of the images of each batch that are changed, 0..1: with 0.5, 16 of 32; the others are left exactly as
+            they are.
 
     Raises:
         SettingError: a value is out of its range; names the field.
@@ -111,7 +112,8 @@ class Augment:
         check.one_of("augment.flip", self.flip, FLIPS)
         check.one_of("augment.fill", self.fill, FILLS)
         for name in ("turn", "enlarge", "roll"):
-            check.one_of(f"augment.{name}", getattr(self, name), (True, False))
+            remedy = "One angle alone is rotate: [90, 90]" if name == "turn" else ""
+            check.one_of(f"augment.{name}", getattr(self, name), (True, False), remedy)
         for name, limits in _RANGES.items():
             object.__setattr__(self, name, _range(f"augment.{name}", getattr(self, name), limits))
         for name, most in _NUMBERS.items():
@@ -164,13 +166,16 @@ class Augment:
 
 def _range(place: str, value: Any, limits: _Limits) -> tuple[float, float]:
     """One number, the half-width, or two in order, as two floats."""
+    given = value
     if _is_number(value) and value >= 0:
         value = limits.middle - value, limits.middle + value
     if _is_pair(value) and limits.low <= value[0] <= value[1] <= limits.high:
         return float(value[0]), float(value[1])
     half = min(limits.middle - limits.low, limits.high - limits.middle)
-    expected = f"one number from 0 to {half:g}, or (low, high) within {limits.low:g} to {limits.high:g}"
-    raise check.SettingError(check.sentence(place, expected, repr(getattr(value, "tolist", lambda: value)())))
+    alone = f"one number from 0 to {half:g}, or " if half else ""
+    expected = f"{alone}(low, high) within {limits.low:g} to {limits.high:g}"
+    remedy = f"One number is how far it goes to either side of {limits.middle:g}" if half and _is_number(given) else ""
+    raise check.SettingError(check.sentence(place, expected, " ".join(repr(given).split()), remedy))
 
 
 def _shift(value: Any, most: float, *, rolled: bool) -> tuple[float, float]:

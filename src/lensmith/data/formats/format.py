@@ -44,16 +44,23 @@ class Format:
 
     Args:
         name: as the user says it.
-        says: one line for a person.
+        title: what it is called in a sentence, and what a layout begins with.
+        says: one line for a person, after the title.
         recognise: looks at a path, opening as little as it can; gives what it saw (``12 XML files in
             annotations/``), or None where this is another format.
         read: raises DataError where the path does not have this format.
         write: puts records into an empty folder; None where that is not offered. Raises DataError for a record
             that the format cannot hold; names it.
+        heeds: the hints that the reader takes; one that it does not is refused, not forgotten.
+        holds: what a written file says of a box beside its corners and class: some of ``polygons``, ``crowd``,
+            ``difficult`` and ``truncated``.
     """
 
     name: str
+    title: str
     says: str
     recognise: Callable[[Path], str | None]
     read: Callable[[Path, Hints], Records]
     write: Callable[[Records, Path], None] | None = None
+    heeds: frozenset[str] = frozenset()
+    holds: frozenset[str] = frozenset()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from lensmith import check, files
-from lensmith.data.formats import FORMATS, HEEDED, HELD, TITLES
+from lensmith.data.formats import FORMATS
 from lensmith.data.formats.arrays.samples import bundled
 from lensmith.data.formats.folders.classes import FOLDERS, TASK, read_folder
 from lensmith.data.formats.folders.names import NAMES
@@ -130,7 +130,7 @@ def read_with(source: Path | str, format: str | None, hints: Hints) -> Records:
         raise check.SettingError(check.sentence("group", expected, repr(hints.group)))
     inside = "" if seen.path == root else f" in {shown(seen.path.relative_to(root))}/"
     counted = records.layout.partition(": ")[2] or seen.what
-    return replace(records, name=str(root), layout=f"{TITLES[seen.format.name]}: {counted}{inside}")
+    return replace(records, name=str(root), layout=f"{seen.format.title}: {counted}{inside}")
 
 
 def recognise(path: Path | str) -> tuple[Format, str]:
@@ -166,13 +166,13 @@ def write(records: Records, folder: Path | str, format: str) -> None:
 
 def held(format: str) -> frozenset[str]:
     """What a format says of a box beside its corners and class: some of polygons, crowd, difficult, truncated."""
-    return HELD.get(check.one_of("format", format, _BY_NAME), frozenset())
+    return _BY_NAME[check.one_of("format", format, _BY_NAME)].holds
 
 
 def format_of(records: Records) -> str:
     """The name of the format that records were read from, by their layout; ``npz`` for what came from no file."""
     before = records.layout.partition(":")[0]
-    return next((name for name, title in TITLES.items() if title == before), _IN_MEMORY)
+    return next((one.name for one in FORMATS if one.title == before), _IN_MEMORY)
 
 
 def _several(value: Sequence[str] | str | None) -> tuple[str, ...] | None:
@@ -184,10 +184,9 @@ def _given(hints: Hints) -> list[str]:
 
 
 def _check_heeded(format: Format, hints: Hints) -> None:
-    heeded = HEEDED.get(format.name)
     for name in _given(hints):
-        if heeded is not None and name not in heeded:
-            takes = f"one of {', '.join(sorted(heeded))}" if heeded else "no setting"
+        if name not in format.heeds:
+            takes = f"one of {', '.join(sorted(format.heeds))}" if format.heeds else "no setting"
             expected = f"{takes} for the format {format.name}"
             raise check.SettingError(check.sentence(name, expected, f"{getattr(hints, name)}"))
 

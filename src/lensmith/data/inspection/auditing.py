@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lensmith.data.inspection import copies as copy_rules
 from lensmith.data.inspection import findings as rules
-from lensmith.data.inspection import labels, quality
+from lensmith.data.inspection import labels, quality, unused
 from lensmith.data.inspection.display import print_audit
 from lensmith.data.inspection.duplicates import Copies, find
 from lensmith.data.inspection.findings import Counts, Finding
@@ -60,8 +60,8 @@ def audit(records: Records, *, threads: int | None = None, on_file: OnFile | Non
     facts = [look.facts for look in looks]
     copies = _copies(places, looks)
     found = (
-        *rules.unreadable(records, problems),
-        *rules.skipped(records),
+        *unused.unreadable(records, problems),
+        *unused.set_aside(records),
         *_of_labels(kept, counts, seen),
         *copy_rules.leakage(kept, copies),
         *copy_rules.duplicates(kept, copies),
@@ -103,7 +103,8 @@ def _copies(places: Sequence[int], looks: Sequence[Look]) -> Copies:
     """Copies among the images, by their places among all records."""
     if not looks:
         return Copies()
-    found = find([look.content for look in looks], np.stack([look.thumbnail for look in looks]))
+    thumbnails, colours = (np.stack([getattr(look, name) for look in looks]) for name in ("thumbnail", "colours"))
+    found = find([look.content for look in looks], thumbnails, colours)
     groups, exact = (tuple(tuple(places[at] for at in group) for group in some) for some in (found.groups, found.exact))
     return Copies(groups, exact)
 

@@ -24,7 +24,7 @@ def print_audit(audit: AuditRecord, console: Console) -> None:
     for finding in audit.findings:
         line = f"{finding.severity}: {finding.message}. {finding.remedy}".rstrip()
         console.print(line, style=_STYLES[finding.severity], highlight=False, markup=False)
-        named = _named(audit, finding)
+        named = _named(finding)
         for line in named[:_LISTED]:
             console.print(f"    {line}", highlight=False, markup=False)
         if len(named) > _LISTED:
@@ -70,10 +70,9 @@ def class_table(audit: AuditRecord, task: str) -> Table:
     return table
 
 
-def _named(audit: AuditRecord, finding: Finding) -> list[str]:
+def _named(finding: Finding) -> list[str]:
     """A line a file, or a line a group of files that belong together."""
     if finding.groups:
         return [" = ".join(group) for group in finding.groups]
-    reasons = {problem.source: problem.reason for problem in audit.records.set_aside}
-    notes = finding.notes or [reasons.get(source, "") for source in finding.files]
+    notes = finding.notes or ("",) * len(finding.files)
     return [f"{source}: {note}" if note else source for source, note in zip(finding.files, notes, strict=True)]

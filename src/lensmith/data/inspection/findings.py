@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lensmith.data.images import Facts
-from lensmith.records import PARTS, Problem, Records
+from lensmith.records import PARTS, Records
 
 Severity = Literal["severe", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "info")
@@ -18,7 +18,6 @@ Counts = dict[str, dict[str, dict[str, int]]]  # by task, part, class
 
 _IMBALANCE = 10  # times as many examples in the largest class as in the smallest
 _LISTED = 12  # names in a message
-_UNREADABLE = 0.5  # of all files: more, and something went wrong with the whole collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,8 @@ class Finding:
 
     Args:
         kind: ``unreadable``, ``skipped``, ``duplicate``, ``near-duplicate``, ``leakage``, ``label``, ``few``,
-            ``imbalance``, ``orientation``, ``mode``, ``size``, ``empty``, ``dark``, ``bright``, ``blurred`` or ``suspect``.
+            ``imbalance``, ``orientation``, ``mode``, ``size``, ``empty``, ``dark``, ``bright``, ``blurred`` or
+            ``suspect``.
         severity: ``severe`` (training makes no sense so), ``warning`` or ``info``.
         message: one line for a person.
         remedy: what to do about it, with the command that does it where there is one; empty where nothing need be done.
@@ -57,32 +57,6 @@ def mending(records: Records, kind: str) -> str:
         "lensmith data convert 'my photos' OUT --mend duplicate"
     """
     return f"lensmith data convert {shlex.quote(records.name)} OUT --mend {kind}"
-
-
-def unreadable(records: Records, problems: Sequence[Problem]) -> Iterator[Finding]:
-    """Images that cannot be decoded."""
-    if problems:
-        many = len(problems) > _UNREADABLE * len(records)
-        yield Finding(
-            kind="unreadable",
-            severity="severe" if many else "warning",
-            message=f"{len(problems)} of {len(records)} images cannot be read and were set aside",
-            remedy=f"Replace or delete the listed files, or leave them out: {mending(records, 'unreadable')}",
-            files=tuple(problem.source for problem in problems),
-        )
-
-
-def skipped(records: Records) -> Iterator[Finding]:
-    """What the reader listed instead of using."""
-    if records.set_aside:
-        files = tuple(problem.source for problem in records.set_aside)
-        yield Finding(
-            kind="skipped",
-            severity="info",
-            message=f"{len(files)} entries of the source are not used",
-            remedy="See each one's reason in the list of what was set aside",
-            files=files,
-        )
 
 
 def missing_classes(records: Records, counts: Counts) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lensmith import check
 from lensmith.data.images import Facts, checked, load
-from lensmith.data.inspection.hashing import content, standard, thumbnail
+from lensmith.data.inspection.hashing import colours, content, standard, thumbnail
 from lensmith.data.inspection.quality import Quality, measure
 from lensmith.data.reading import choose_threads, problem
 from lensmith.records import Problem, Record, Records
@@ -30,19 +30,21 @@ class Look:
         facts: of the file.
         content: the hash of its pixels.
         thumbnail: uint8 array of shape ``(24, 24)``.
+        colours: uint8 array of shape ``(4, 4, 3)``.
         quality: what was measured of its gray values.
     """
 
     facts: Facts
     content: bytes
     thumbnail: np.ndarray
+    colours: np.ndarray
     quality: Quality
 
 
 def look_closely(pixels: np.ndarray, facts: Facts) -> Look:
     """Hash, shrink and measure one image."""
     gray = standard(pixels)
-    return Look(facts, content(pixels), thumbnail(gray), measure(gray))
+    return Look(facts, content(pixels), thumbnail(gray), colours(pixels), measure(gray))
 
 
 def readable(records: Records, *, threads: int | None = None, on_file: OnFile | None = None) -> Records:

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from lensmith import check
-from lensmith.data.augmentation.applying import augmented, touched
+from lensmith.data.augmentation.applying import augmented, chosen
 from lensmith.data.augmentation.following import follow
 from lensmith.data.augmentation.mixing import mix
 from lensmith.data.augmentation.mosaic import mosaic
 from lensmith.data.augmentation.record import Augment
-from lensmith.data.masks import load_mask
+from lensmith.data.masks import load_mask, resize_mask
 from lensmith.data.pipeline.cache import Cache
 from lensmith.data.pipeline.reduced import Pixels, load_reduced
 from lensmith.data.preprocess import Preprocessing
@@ -27,7 +26,7 @@ from lensmith.records import Boxes, Labels, Problem, Record, Records, Target
 
 _log = logging.getLogger(__name__)
 _ENLARGED = 1.25  # by a zoom above this, an image is read larger, for it would show
-_MIXING = 1  # sets the draws of a batch apart from those of an example
+_MIXING, _CHOOSING = 1, 2  # set the draws of a batch apart from those of an example, and from one another
 
 Batch = tuple[np.ndarray, Any]
 _InPixels = tuple[np.ndarray, dict[str, Target]]
@@ -68,21 +67,22 @@ class Examples:
         Raises:
             DataError: none of them can be read.
         """
-        x = np.empty((len(places), *self.preprocessing.shape), np.float32)
-        rows: list[Row] = []
-        changed: list[bool] = []
-        for position, place in enumerate(places, start=first):
+        x, put = np.empty((len(places), *self.preprocessing.shape), np.float32), Scaling(self.preprocessing)
+        touched, rows, changed = self._chosen(len(places), epoch, first), list[Row](), list[bool]()
+        reason = ""
+        for position, place in enumerate(places.tolist()):
             try:
-                x[len(rows)], row, touch = self._one(int(place), epoch, position)
+                rng = np.random.default_rng([self.seed, epoch, first + position]) if touched[position] else None
+                raw, row = self._one(place, rng)
             except check.DataError as error:
-                self._lose(self.records[int(place)], error)
+                reason = self._lose(self.records[place], error)
                 continue
+            put(raw, x[len(rows)])
             rows.append(row)
-            changed.append(touch)
+            changed.append(touched[position])
         if not rows:
-            raise check.DataError(f"{self.records.name}: no file of a batch can be read; {self.lost[-1].reason}")
-        x = scaled(x[: len(rows)], self.preprocessing)
-        return self._delivered(x, self._stacked(rows), np.asarray(changed), epoch, first)
+            raise check.DataError(f"{self.records.name}: no file of a batch can be read; {reason}")
+        return self._delivered(x[: len(rows)], self._stacked(rows), np.asarray(changed), epoch, first)
 
     def kept_batch(self, inputs: np.ndarray, places: np.ndarray) -> Batch:
         """The same of inputs that are in memory already; nothing is augmented."""
@@ -91,6 +91,8 @@ class Examples:
 
     def raw(self, place: int) -> np.ndarray:
         """One input at the model's size, before it is scaled and without augmentation.
+
+        It is uint8 or float32, and not to be written to.
 
         Raises:
             DataError: it cannot be read.
@@ -112,15 +114,16 @@ class Examples:
             raise check.DataError(check.sentence(record.source, "an example with the field 'image'", "a row"))
         return load_reduced(record.image, channels, wanted, place=record.source)
 
-    def _one(self, place: int, epoch: int, position: int) -> tuple[np.ndarray, Row, bool]:
-        """One example: its input before scaling, its targets, and whether it was changed."""
-        if self.augment is not None:
-            rng = np.random.default_rng([self.seed, epoch, position])
-            if touched(self.augment, rng):
-                changed = self._changed(place, self.augment, rng)
-                if changed is not None:
-                    return *changed, True
-        return self.raw(place), self._row(place), False
+    def _chosen(self, count: int, epoch: int, first: int) -> np.ndarray:
+        """Which examples of a batch are changed."""
+        if self.augment is None:
+            return np.zeros(count, bool)
+        return chosen(count, self.augment.share, np.random.default_rng([self.seed, epoch, first, _CHOOSING]))
+
+    def _one(self, place: int, rng: np.random.Generator | None) -> tuple[np.ndarray, Row]:
+        """One example: its input before scaling, and its targets; changed if there is a source of chance."""
+        changed = None if self.augment is None or rng is None else self._changed(place, self.augment, rng)
+        return changed or (self.raw(place), self._row(place))
 
     def _changed(self, place: int, augment: Augment, rng: np.random.Generator) -> tuple[np.ndarray, Row] | None:
         """An augmented example; None when no box is left of one that must have one: it stays as it is."""
@@ -132,7 +135,14 @@ class Examples:
             source, size = _extent(record, read), self._size
             own = self._targets(record)
             pixels, targets = augmented(
-                read.values, own, self.labels, size=size, augment=augment, rng=rng, source=source
+                read.values,
+                own,
+                self.labels,
+                size=size,
+                augment=augment,
+                rng=rng,
+                source=source,
+                resized=read.resized,
             )
         if any(isinstance(target, Boxes) and not len(target) for target in targets.values()):
             return None
@@ -192,10 +202,7 @@ class Examples:
         return load_mask(target, f"{record.source}: {task}", size=record_size(record), classes=classes)
 
     def _resized_mask(self, record: Record, task: str) -> np.ndarray:
-        height, width = self._size
-        mask = self._mask(record, task)
-        resized: np.ndarray = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-        return resized.astype(np.int32)
+        return resize_mask(self._mask(record, task), self._size).astype(np.int32)
 
     def _stacked(self, rows: list[Row]) -> Row:
         return {task: np.stack([row[task] for row in rows]) for task in self.labels}
@@ -216,11 +223,13 @@ class Examples:
     def _one_or_all(self, y: Row) -> Any:
         return next(iter(y.values())) if len(y) == 1 else y
 
-    def _lose(self, record: Record, error: check.DataError) -> None:
+    def _lose(self, record: Record, error: check.DataError) -> str:
+        """List a file that was lost, once; gives the reason."""
         lost = problem(record, error)
         if lost not in self.lost:
             self.lost.append(lost)
             _log.warning("left out of its batch: %s", error)
+        return lost.reason
 
 
 def _extent(record: Record, read: Pixels) -> tuple[int, int]:
@@ -228,10 +237,27 @@ def _extent(record: Record, read: Pixels) -> tuple[int, int]:
     return record.size if record.size is not None and min(record.size) > 0 else read.size
 
 
-def scaled(raw: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """A batch as ``preprocessing.scale`` gives it, to the bit; the array that came in may be used for it."""
-    x = np.ascontiguousarray(raw[..., ::-1]) if preprocessing.turned else raw
-    # Written out along a row of pixels: numpy is four times as fast as over three channels at a time.
-    for number, work in zip(preprocessing.affine(), (np.multiply, np.add), strict=True):
-        work(x, np.broadcast_to(number, x.shape[-2:] if x.ndim > 2 else x.shape[-1:]).copy(), out=x)
-    return x
+class Scaling:
+    """Writes inputs into the places of a batch, scaled as ``preprocessing.scale`` does it, to the bit.
+
+    Args:
+        preprocessing: of these inputs.
+    """
+
+    __slots__ = ("_multiplier", "_offset", "_turned")
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self._turned = preprocessing.turned
+        self._multiplier, self._offset = (_along_a_row(one, preprocessing.shape) for one in preprocessing.affine())
+
+    def __call__(self, raw: np.ndarray, out: np.ndarray) -> None:
+        out[...] = raw[..., ::-1] if self._turned else raw
+        np.multiply(out, self._multiplier, out=out)
+        if raw.dtype != np.uint8 or np.any(self._offset):  # + 0 changes nothing but the sign of a zero
+            np.add(out, self._offset, out=out)
+
+
+def _along_a_row(numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """One number for all, or a row of pixels of them: numpy is four times as fast as with three channels at a time."""
+    same = numbers.min() == numbers.max()
+    return numbers[:1].reshape(()) if same else np.broadcast_to(numbers, shape[-2:]).copy()

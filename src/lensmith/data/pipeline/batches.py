@@ -17,7 +17,7 @@ import numpy as np
 from lensmith import check
 from lensmith.data.augmentation.mosaic import check_kinds
 from lensmith.data.augmentation.record import Augment
-from lensmith.data.pipeline.assembling import Batch, Examples, scaled
+from lensmith.data.pipeline.assembling import Batch, Examples, Scaling
 from lensmith.data.pipeline.cache import Cache
 from lensmith.data.pipeline.memory import BUDGET, Plan, image_bytes, plan
 from lensmith.data.preprocess import Preprocessing
@@ -138,7 +138,10 @@ class Batches:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that decides what the batches hold and in which order; threads and the cache do not."""
+        """A hash of the settings, the names of the records and their targets, which decide the batches and their order.
+
+        Threads and the cache do not; and images and rows are not looked into.
+        """
         made = self.examples
         setting = [self.size, self.seed, self.shuffle, self.preprocessing.to_dict(), list(made.labels)]
         augment = None if made.augment is None else made.augment.to_dict()
@@ -192,8 +195,9 @@ def batches(
             left as it is.
         one_hot: deliver classes as rows of 0 and 1, as mixed images need them: for a validation part whose loss
             is to be that of a training part with MixUp or CutMix.
-        exact: decode JPEGs at full size, as prediction does. Otherwise those that are far larger than the model's
-            input are decoded at reduced size, which is faster, and 1 to 2 levels of 255 away on average.
+        exact: decode JPEGs at full size and resize them exactly, as prediction does. Otherwise those that are far
+            larger than the model's input are decoded at reduced size, and all are resized in whole levels, which
+            is faster, and 1 to 2 levels of 255 away on average.
         threads: that make batches ahead of need; left out, none for what is in memory and up to 4 for files.
         memory: bytes that batches in the making, ahead of need and in training, and inputs that are kept, may
             take together, 1 GiB where it is left out. Fewer batches are made ahead, and fewer at once, to keep it.
@@ -271,8 +275,7 @@ def _plan(examples: Examples, size: int, budget: int, threads: int) -> Plan:
     values = int(np.prod(examples.preprocessing.shape, dtype=np.int64))
     masks = sum(labels.kind == "mask" for labels in examples.labels.values())
     pixels = values // examples.preprocessing.shape[-1] if masks else 0
-    # A batch is mixed into a second one, and a changed order of channels makes a second one too.
-    copies = 2 if examples.preprocessing.turned or (examples.augment and examples.augment.mixes) else 1
+    copies = 2 if examples.augment and examples.augment.mixes else 1  # a batch is mixed into a second one
     shape, image = examples.preprocessing.image, 0
     if shape is not None:
         image = image_bytes(examples.records, shape[2], None if examples.exact else examples.largest)
@@ -289,9 +292,10 @@ def _plan(examples: Examples, size: int, budget: int, threads: int) -> Plan:
 
 def _kept(examples: Examples) -> np.ndarray:
     inputs = np.empty((len(examples.records), *examples.preprocessing.shape), np.float32)
+    put = Scaling(examples.preprocessing)
     for place in range(len(inputs)):
-        inputs[place] = examples.raw(place)
-    return _fixed(scaled(inputs, examples.preprocessing))
+        put(examples.raw(place), inputs[place])
+    return _fixed(inputs)
 
 
 def _fixed(values: np.ndarray) -> np.ndarray:

@@ -14,15 +14,20 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
+import PIL
 
 from lensmith import check
 from lensmith.data.pipeline.reduced import Pixels, load_reduced
 
 _log = logging.getLogger(__name__)
-_MAGIC = b"LSPIXEL1"  # the form of an entry and the way pixels are decoded: a change of either changes the name
-# File size, file time, SHA-256 of the file, height and width of the image, shape of the pixels; then their CRC-32.
-_HEAD = struct.Struct("<8sQQ32s2I3II")
+_MAGIC = b"LSPIXEL2"  # the form of an entry and the way pixels are decoded: a change of either changes the name
+# File size, file time, SHA-256 of the file, height and width of the image, shape of the pixels, whether they are to
+# be resized quickly; then the CRC-32 of all.
+_HEAD = struct.Struct("<8sQQ32s2I3I?I")
+_READERS = f"{_MAGIC.decode()} {cv2.__version__} {PIL.__version__}"  # other versions may decode otherwise
+_SETTLED = 2 * 10**9  # nanoseconds by which the clocks of file systems are too coarse to tell two changes apart
 _ABANDONED = 3600  # seconds after which a half-written entry belongs to a process that was killed
 
 
@@ -33,22 +38,23 @@ class _Entry:
     pixels: Pixels
 
     def head(self) -> bytes:
-        values = self.pixels.values
         """What stands before the pixels."""
-        return self._packed(zlib.crc32(values.data, zlib.crc32(self._packed(0))))
+        return self._packed(zlib.crc32(self.pixels.values.data, zlib.crc32(self._packed(0))))
 
     def _packed(self, checksum: int) -> bytes:
-        return _HEAD.pack(_MAGIC, *self.stamp, self.digest, *self.pixels.size, *self.pixels.values.shape, checksum)
+        shape, quick = self.pixels.values.shape, self.pixels.quick
+        return _HEAD.pack(_MAGIC, *self.stamp, self.digest, *self.pixels.size, *shape, quick, checksum)
 
 
 class Cache:
     """What :func:`load_reduced` gives, kept in a folder; equal to the bit with and without.
 
-    An entry is one file, named after the image's path, the size of the target and the channels. It is taken while
-    the image has the bytes and the time of change that it had; when these differ, the SHA-256 of the image
-    decides. An entry that is damaged is made anew. Any number of threads and processes may share a folder, for an
-    entry appears whole; entries are not flushed, since a torn one is noticed. When the disk is full, training goes
-    on without, and says so once. Nothing is ever deleted: the folder may be, at any time.
+    An entry is one file, named after the image's path, the size of the target, the channels and the versions of what
+    decodes. It is taken while the image has the number of bytes and the time of change that it had; when these
+    differ, or that time was less than two seconds ago, the SHA-256 of the image decides. An entry that is damaged is
+    made anew. Any number of threads and processes may share a folder, for an entry appears whole; entries are not
+    flushed, since a torn one is noticed. When the disk is full, training goes on without, and says so once. Nothing
+    is ever deleted: the folder may be, at any time.
 
     Args:
         folder: made when it is missing.
@@ -84,21 +90,23 @@ class Cache:
             return load_reduced(path, channels, size)
         if entry is not None and entry.stamp == stamp:
             return entry.pixels
-        digest = _digest(path)
+        settled = time.time_ns() - stamp[1] > _SETTLED
+        noted, digest = stamp if settled else (stamp[0], 0), _digest(path)
         if entry is not None and entry.digest == digest:
-            entry = replace(entry, stamp=stamp)
+            new = replace(entry, stamp=noted)
         else:
-            entry = _Entry(stamp, digest, load_reduced(path, channels, size))
-        if _stamp(path) == stamp:  # else it was written to meanwhile: nothing of it is kept
-            self._write(entry_path, entry)
-        return entry.pixels
+            new = _Entry(noted, digest, load_reduced(path, channels, size))
+        # What was written to meanwhile is not kept; and what is there already need not be written.
+        if _stamp(path) == stamp and (entry is None or (entry.stamp, entry.digest) != (noted, digest)):
+            self._write(entry_path, new)
+        return new.pixels
 
     @property
     def _half_written(self) -> Path:
         return self.folder / "half-written"
 
     def _place(self, path: Path, channels: int, size: tuple[int, int] | None) -> Path:
-        wanted = f"{_MAGIC.decode()} {size} {channels} {path.absolute()}"
+        wanted = f"{_READERS} {size} {channels} {path.absolute()}"
         name = hashlib.sha256(wanted.encode(errors="surrogateescape")).hexdigest()
         return self.folder / name[:2] / name[2:]
 
@@ -107,7 +115,8 @@ class Cache:
             return
         beside = self._half_written / uuid.uuid4().hex
         try:
-            place.parent.mkdir(exist_ok=True)
+            for folder in (place.parent, self._half_written):  # someone may have deleted them
+                folder.mkdir(parents=True, exist_ok=True)
             with beside.open("wb") as file:
                 file.write(entry.head())
                 file.write(entry.pixels.values.data)
@@ -129,12 +138,12 @@ def _read(place: Path) -> _Entry | None:
         return None
     if len(content) < _HEAD.size:
         return None
-    magic, length, changed, digest, *numbers, _ = _HEAD.unpack_from(content)
+    magic, length, changed, digest, *numbers, quick, _ = _HEAD.unpack_from(content)
     size, shape = (numbers[0], numbers[1]), tuple(numbers[2:])
     if magic != _MAGIC or len(content) - _HEAD.size != shape[0] * shape[1] * shape[2]:
         return None
     values = np.frombuffer(content, np.uint8, offset=_HEAD.size).reshape(shape)
-    entry = _Entry((length, changed), digest, Pixels(values, size))
+    entry = _Entry((length, changed), digest, Pixels(values, size, quick))
     return entry if entry.head() == content[: _HEAD.size] else None
 
 

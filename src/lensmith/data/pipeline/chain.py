@@ -47,15 +47,17 @@ class Map:
     seed: int
 
     def through(self, before: Pass, number: Number, place: str) -> Iterator[Work]:
+        drawing = takes(self.function, "rng")
         for index, work in enumerate(before(number)):
-            yield partial(self._value, work, (*number, index), f"{place}, element {index}")
+            key = (*number, index) if drawing else None
+            yield partial(self._value, work, key, f"{place}, element {index}")
 
-    def _value(self, work: Work, key: Number, place: str, together: Together) -> Any:
+    def _value(self, work: Work, key: Number | None, place: str, together: Together) -> Any:
         value = work(together)
         try:
-            if takes(self.function, "rng"):
-                return self.function(value, rng=np.random.default_rng([self.seed, *key]))
-            return self.function(value)
+            if key is None:
+                return self.function(value)
+            return self.function(value, rng=np.random.default_rng([self.seed, *key]))
         except Exception as error:
             raise _failed(place, error) from error
 
@@ -159,7 +161,7 @@ def stacked(values: Sequence[Any], place: str) -> Any:
     float64 becomes float32, and whole numbers of 64 bits int32, as models take them.
 
     Raises:
-        DataError: they do not fit together, or are no numbers.
+        DataError: they do not fit together, are no numbers, or are whole numbers beyond 32 bits.
 
     Example:
         >>> x, y = stacked([(np.zeros((2, 2, 3)), 1), (np.ones((2, 2, 3)), 0)], "batch")
@@ -177,14 +179,25 @@ def stacked(values: Sequence[Any], place: str) -> Any:
         return tuple(stacked(members, place) for members in zip(*values, strict=True))
     arrays = [np.asarray(value) for value in values]
     shapes = sorted({array.shape for array in arrays})
-    if arrays[0].dtype.kind not in "biuf":
-        remedy = "Map a function that makes arrays of it before"
-        raise check.DataError(check.sentence(place, "arrays or numbers", type(first).__name__, remedy))
+    for value, array in zip(values, arrays, strict=True):
+        if array.dtype.kind not in "biuf":
+            remedy = "Map a function that makes arrays of it before"
+            raise check.DataError(check.sentence(place, "arrays or numbers", type(value).__name__, remedy))
     if len(shapes) > 1:
         raise check.DataError(check.sentence(place, "elements of one shape", f"{shapes[0]} and {shapes[1]}"))
-    array = np.stack(arrays)
-    smaller = {"float64": np.float32, "int64": np.int32, "uint64": np.int32}.get(array.dtype.name)
-    return array if smaller is None else array.astype(smaller)
+    return _narrowed(np.stack(arrays), place)
+
+
+def _narrowed(array: np.ndarray, place: str) -> np.ndarray:
+    if array.dtype == np.float64:
+        return array.astype(np.float32)
+    if array.dtype not in (np.int64, np.uint64):
+        return array
+    narrow = array.astype(np.int32)
+    if not np.array_equal(narrow, array):
+        got = f"{array.min()} to {array.max()}"
+        raise check.DataError(check.sentence(place, "whole numbers of 32 bits", got, "Map them to smaller ones before"))
+    return narrow
 
 
 def from_source(source: Callable[[Number], Iterator[Any]], number: Number, place: str) -> Iterator[Work]:
@@ -223,19 +236,41 @@ def takes(function: Callable[..., Any], name: str) -> bool:
 
 def name_of(function: Callable[..., Any]) -> str:
     """What to call a function in a message."""
-    function = getattr(function, "func", function)  # of a partial
-    return str(getattr(function, "__qualname__", type(function).__qualname__)).rpartition("<locals>.")[2]
+    function = _inner(function)
+    names = (getattr(function, name, None) for name in ("__qualname__", "__name__"))
+    return str(next(filter(None, names), type(function).__qualname__)).rpartition("<locals>.")[2]
 
 
 def code_of(function: Callable[..., Any]) -> str:
-    """What a function does, as far as its own code tells: comments, line numbers and what it calls do not count."""
-    function = getattr(function, "func", function)
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return f"{getattr(function, '__module__', '')}.{name_of(function)}"
-    return _code(code)
+    """What a function does, as far as its own code and the plain values of its arguments tell.
+
+    Comments, line numbers, and what it calls do not count. It is the same in every process.
+    """
+    inner = _inner(function)
+    code = getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)
+    given = [getattr(inner, "__defaults__", None), getattr(inner, "__kwdefaults__", None)]
+    if isinstance(function, partial):
+        given += [function.args, function.keywords]
+    text = f"{getattr(inner, '__module__', '')}.{name_of(inner)}" if code is None else _code(code)
+    return text + "".join(_plain(one) for one in given if one)
+
+
+def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function.func if isinstance(function, partial) else function
 
 
 def _code(code: Any) -> str:
-    constants = [_code(one) if hasattr(one, "co_code") else repr(one) for one in code.co_consts[1:]]
+    constants = [_code(one) if hasattr(one, "co_code") else _plain(one) for one in code.co_consts[1:]]
     return f"{code.co_code.hex()} {constants} {code.co_names}"
+
+
+def _plain(value: Any) -> str:
+    """A value as text, if that is the same in every process: neither an address nor the order of a set."""
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_plain, value))})"
+    if isinstance(value, frozenset | set):
+        return f"{{{', '.join(sorted(map(_plain, value)))}}}"
+    if isinstance(value, dict):
+        return _plain(sorted((_plain(key), _plain(one)) for key, one in value.items()))
+    plain = value is None or isinstance(value, str | bytes | bool | int | float | complex)
+    return repr(value) if plain else type(value).__qualname__

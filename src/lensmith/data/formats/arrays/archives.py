@@ -279,4 +279,12 @@ def _part_input(path: Path) -> bool:
     return key is not None and key.role == "input"
 
 
-NPZ = Format("npz", "NumPy arrays: images and targets in .npz or .npy files", _recognise, read_archive, write_archive)
+NPZ = Format(
+    name="npz",
+    title="NumPy arrays",
+    says="images and targets in .npz or .npy files",
+    recognise=_recognise,
+    read=read_archive,
+    write=write_archive,
+    heeds=frozenset(("image", "labels", "group", "names")),
+)

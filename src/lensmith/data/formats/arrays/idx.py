@@ -204,4 +204,12 @@ def _read(path: Path, hints: Hints) -> Records:
     return read_idx(path, names=hints.names, task=hints.labels[0] if hints.labels else TASK)
 
 
-IDX = Format("idx", "idx files: images and labels as of MNIST, gz or plain", _recognise, _read, write_idx)
+IDX = Format(
+    name="idx",
+    title="idx files",
+    says="images and labels as of MNIST, gz or plain",
+    recognise=_recognise,
+    read=_read,
+    write=write_idx,
+    heeds=frozenset(("labels", "names")),
+)

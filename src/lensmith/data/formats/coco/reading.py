@@ -223,4 +223,13 @@ def _say_the_rest(reading: _Reading, used: set[Path]) -> None:
             reading.put_aside(folder, reason)
 
 
-COCO = Format("coco", "COCO: a JSON file with the boxes and outlines of many images", recognise, read, write)
+COCO = Format(
+    name="coco",
+    title="COCO",
+    says="a JSON file with the boxes and outlines of many images",
+    recognise=recognise,
+    read=read,
+    write=write,
+    heeds=frozenset(("images", "labels", "names")),
+    holds=HOLDS,
+)

@@ -221,4 +221,12 @@ def _read(path: Path, hints: Hints) -> Records:
     return records
 
 
-FOLDERS = Format("folders", "class folders: one folder of images for each class", _recognise, _read, write_folders)
+FOLDERS = Format(
+    name="folders",
+    title="class folders",
+    says="a folder of images for each class",
+    recognise=_recognise,
+    read=_read,
+    write=write_folders,
+    heeds=frozenset(("labels", "pattern", "group")),
+)

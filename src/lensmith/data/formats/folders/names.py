@@ -290,4 +290,12 @@ def _writable(records: Records) -> tuple[str, tuple[str, ...]]:
     return task, labels.names
 
 
-NAMES = Format("names", "labels in file names: cat.0.jpg, dog_12.png", _recognise, _read, write_names)
+NAMES = Format(
+    name="names",
+    title="labels in file names",
+    says="cat.0.jpg, dog_12.png",
+    recognise=_recognise,
+    read=_read,
+    write=write_names,
+    heeds=frozenset(("labels", "pattern", "group")),
+)

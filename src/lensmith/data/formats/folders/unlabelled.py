@@ -84,5 +84,10 @@ def _read(path: Path, hints: Hints) -> Records:
 
 
 UNLABELLED = Format(
-    "unlabelled", "unlabelled images: any folder of images, or one", _recognise, _read, write_unlabelled
+    name="unlabelled",
+    title="unlabelled images",
+    says="any folder of images, or one",
+    recognise=_recognise,
+    read=_read,
+    write=write_unlabelled,
 )

@@ -18,7 +18,7 @@ from lensmith.data.formats.yolo.layout import Source, find_configs, locate, matc
 from lensmith.data.formats.yolo.looking import configs_of
 from lensmith.data.formats.yolo.paths import without_steps_up
 from lensmith.data.formats.yolo.tasks import Example, Task, combine, each, named
-from lensmith.data.formats.yolo.writing import made, one_task
+from lensmith.data.formats.yolo.writing import made, missing, one_task
 from lensmith.data.images import extent
 from lensmith.data.masks import BINARY, VOID, check_size, load_mask, look
 from lensmith.records import Labels, Problem, Records
@@ -156,8 +156,7 @@ def write_masks(records: Records, folder: Path) -> None:
     for record, name in zip(records, unique_names(records.items), strict=True):
         target = record.targets.get(task)
         if not isinstance(target, (Path, np.ndarray)):
-            remedy = f"Read this task alone: --read labels={task}" if record.targets else ""
-            raise check.DataError(check.sentence(f"{record.source}: {task}", "a mask", "none", remedy))
+            raise check.DataError(missing(record, task, "a mask"))
         place = f"{record.source}: {task}"
         mask = load_mask(target, place, size=image_extent(record), classes=len(names))
         _check_values(set(np.unique(mask).tolist()), len(names), place)
@@ -176,5 +175,11 @@ def _check_values(values: set[int], classes: int, place: str) -> None:
 
 
 MASKS = Format(
-    "masks", "PNG masks: a class index for each pixel of an image", recognise, read_mask_folders, write_masks
+    name="masks",
+    title="PNG masks",
+    says="a class index for each pixel of an image",
+    recognise=recognise,
+    read=read_mask_folders,
+    write=write_masks,
+    heeds=frozenset(("images", "labels", "names")),
 )

@@ -101,8 +101,11 @@ def _table(path: Path, hints: Hints) -> Table:
 
 CSV = Format(
     name="csv",
-    says="a table (CSV, TSV) with the paths of images, their pixels, rows of numbers, or boxes",
+    title="table",
+    says="a CSV or TSV file with the paths of images, their pixels, rows of numbers, or boxes",
     recognise=_recognise,
     read=_read,
     write=csv_writing.write,
+    heeds=frozenset(("image", "labels", "rows", "group", "images", "download", "hosts", "separator")),
+    holds=HOLDS,
 )

@@ -181,8 +181,11 @@ def _sound(text: str, key: str) -> str:
 
 JSON = Format(
     name="json",
-    says="a JSON list of objects (or an object a line) with the paths of images, their pixels or numbers",
+    title="JSON rows",
+    says="a list of objects, or an object a line, with the paths of images, their pixels or numbers",
     recognise=_recognise,
     read=_read,
     write=own_writing.write,
+    heeds=frozenset(("image", "labels", "rows", "group", "images", "download", "hosts")),
+    holds=HOLDS,
 )

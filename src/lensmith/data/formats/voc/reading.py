@@ -240,4 +240,13 @@ def _say_the_rest(
         reading.put_aside(reading.root, reason)
 
 
-VOC = Format("voc", "Pascal VOC: one XML file an image, with its boxes", recognise, read, write)
+VOC = Format(
+    name="voc",
+    title="Pascal VOC",
+    says="an XML file for each image, with its boxes",
+    recognise=recognise,
+    read=read,
+    write=write,
+    heeds=frozenset(("images", "labels", "names")),
+    holds=HOLDS,
+)

@@ -103,4 +103,13 @@ def _numbers(examples: dict[str, Example]) -> tuple[str, ...]:
     return tuple(str(index) for index in range(max((int(one.classes.max(initial=0)) for one in boxes), default=0) + 1))
 
 
-YOLO = Format("yolo", "YOLO txt: a text file of boxes or outlines for each image", recognise, read_yolo, write_yolo)
+YOLO = Format(
+    name="yolo",
+    title="YOLO",
+    says="a text file of boxes or outlines for each image",
+    recognise=recognise,
+    read=read_yolo,
+    write=write_yolo,
+    heeds=frozenset(("images", "labels", "names")),
+    holds=HOLDS,
+)

@@ -38,7 +38,7 @@ def write_yolo(records: Records, folder: Path) -> None:
     for record, name in zip(records, unique_names(records.items), strict=True):
         boxes = record.targets.get(task)
         if not isinstance(boxes, Boxes):
-            raise check.DataError(check.sentence(f"{record.source}: {task}", "boxes", "none", chosen(records, [task])))
+            raise check.DataError(missing(record, task, "boxes"))
         if len(boxes) and not 0 <= int(boxes.classes.min()) <= int(boxes.classes.max()) < count:
             got = f"classes {boxes.classes.min()} to {boxes.classes.max()}"
             raise check.DataError(check.sentence(f"{record.source}: {task}", f"classes from 0 to {count - 1}", got))
@@ -62,6 +62,14 @@ def one_task(records: Records, kind: str, format: str) -> str:
         expected = f"one task of kind {kind} to write as {format}"
         raise check.DataError(check.sentence(shown(records.name), expected, got, remedy))
     return tasks[0]
+
+
+def missing(record: Record, task: str, expected: str) -> str:
+    """What is said of a record that lacks the target, or has one of another sort."""
+    target = record.targets.get(task)
+    remedy = f"Read this task alone: --read labels={task}" if target is None and record.targets else ""
+    got = "none" if target is None else type(target).__name__
+    return check.sentence(f"{shown(record.source)}: {task}", expected, got, remedy)
 
 
 def made(folder: Path, name: str, record: Record) -> Path:
