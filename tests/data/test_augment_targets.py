@@ -176,6 +176,13 @@ def test_a_clipped_outline_has_the_area_of_its_mask(seed, corners):
     assert abs(ring_area(clipped) - inside.mean() * 400) < 3
 
 
+@pytest.mark.parametrize("aside", [(10, 0), (-10, 0), (0, 10), (0, -10), (10, 10), (-9, 9)])
+def test_an_outline_stays_as_it_is_or_goes_as_a_whole(aside):
+    ring = np.array([[1.0, 1], [2, 1], [2, 3]])
+    assert clip_ring(ring, (4, 4)) is ring
+    assert clip_ring(ring + aside, (4, 4)).shape == clip_ring(np.zeros((0, 2)), (4, 4)).shape == (0, 2)
+
+
 def test_masks_take_the_nearest_pixel_and_know_what_is_void():
     mask = np.array([[1, 2], [3, 4]], np.uint8)
     right = np.array([[1, 0, 1.0], [0, 1, 0], [0, 0, 1]])

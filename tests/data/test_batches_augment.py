@@ -279,3 +279,35 @@ def test_nothing_but_lost_can_be_written_to():
     (x, y), *_ = kept.epoch(0)
     x[:], y[:] = 7, 7  # a batch belongs to who took it
     assert next(kept.epoch(0))[0].max() <= 1
+
+
+@pytest.mark.parametrize("size", [(16, 20), (32, 40), (50, 70), (70, 90)])  # reduced, half, less than half, grown
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_mirrored_photo_is_the_unchanged_one_backwards_to_the_bit(photos, size, cached, tmp_path):
+    preprocessing = Preprocessing(image=(*size, 3))
+    augment = Augment(flip="horizontal")
+    plain, mirrored = (
+        data.batches(photos, preprocessing, shuffle=False, augment=one, cache=tmp_path if cached else None)
+        for one in (None, augment)
+    )
+    ((x, _),), ((x2, _),) = plain.epoch(0), mirrored.epoch(0)
+    turned = [not np.array_equal(one, other) for one, other in zip(x, x2, strict=True)]
+    assert 0 < sum(turned) < len(x)
+    np.testing.assert_array_equal(x2[turned], x[turned][:, :, ::-1])
+
+
+def test_exact_batches_are_what_prediction_sees(photos):
+    preprocessing = Preprocessing(image=(40, 50, 3), scaling="-1..1")
+    ((x, _),) = data.batches(photos, preprocessing, shuffle=False, exact=True).epoch(0)
+    np.testing.assert_array_equal(x, [preprocessing(record) for record in photos])
+    ((x2, _),) = data.batches(photos, preprocessing, shuffle=False).epoch(0)
+    assert 0 < np.abs(x - x2).mean() < 2 * 2 / 255
+
+
+def test_of_each_batch_the_share_is_changed_and_no_more(photos):
+    plain = made(photos, shuffle=False)
+    some = made(photos, augment=Augment(brightness=(1.5, 1.6), share=0.5), shuffle=False)
+    for epoch in range(3):
+        for (x, _), (x2, _) in zip(plain.epoch(epoch), some.epoch(epoch), strict=True):
+            changed = sum(not np.array_equal(one, other) for one, other in zip(x, x2, strict=True))
+            assert changed in ([2] if len(x) == 4 else [1, 2])

@@ -172,3 +172,37 @@ def test_real_photos_are_1_to_2_levels_away_on_average(shared_data):
     assert len(away) > 20
     assert np.mean(away) < 2.2  # measured: 1.7
     assert np.max(away) < 8  # long grass; measured: 6.3
+
+
+def test_a_jpeg_that_is_not_reduced_is_resized_quickly_and_close(tmp_path):
+    path = save(tmp_path / "a.jpg", scene(150, 270))
+    for size in ((100, 100), (100, 200), (149, 135)):  # a side of twice the target's or more, none, and just one
+        found = load_reduced(path, 3, size)
+        assert found.values.shape == (150, 270, 3)
+        result = found.resized(size)
+        assert (result.dtype, result.shape) == (np.uint8, (*size, 3))
+        assert np.abs(result - resize(decode(path, 3), size)).mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "size"),
+    [
+        ("a.png", (100, 100), (100, 100)),  # no JPEG
+        ("a.jpg", None, (100, 100)),  # exact
+        ("a.jpg", (100, 300), (100, 300)),  # a side grows
+        ("a.jpg", (150, 270), (150, 270)),  # as it is
+    ],
+)
+def test_other_images_are_resized_exactly(tmp_path, name, wanted, size):
+    path = save(tmp_path / name, scene(150, 270))
+    np.testing.assert_array_equal(load_reduced(path, 3, wanted).resized(size), resize(decode(path, 3), size))
+
+
+def test_real_photos_that_are_resized_quickly_are_1_to_2_levels_away_on_average(shared_data):
+    away = []
+    for path in sorted((shared_data / "cats_vs_dogs").rglob("*.jpg"))[::10]:
+        exact, found = decode(path, 3), load_reduced(path, 3, (150, 150))
+        if found.values.shape == exact.shape and min(exact.shape[:2]) >= 150:
+            away.append(np.abs(found.resized((150, 150)) - resize(exact, (150, 150))).mean())
+    assert len(away) > 20
+    assert np.mean(away) < 2  # measured: 1.3

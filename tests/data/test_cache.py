@@ -3,6 +3,8 @@
 import hashlib
 import logging
 import os
+import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -183,9 +185,50 @@ def test_batches_are_equal_with_and_without(tmp_path, threads, decoded):
             for cached in ({}, {"cache": tmp_path / "cache"}, {"cache": str(tmp_path / "cache")})
         )
         assert plain.fingerprint == first.fingerprint
-        for (x, y), (x1, y1), (x2, y2) in zip(plain.epoch(0), first.epoch(0), second.epoch(0), strict=True):
+        epochs = [list(one.epoch(0)) for one in (plain, first, second)]  # in turn: at once, both would decode
+        for (x, y), (x1, y1), (x2, y2) in zip(*epochs, strict=True):
             np.testing.assert_array_equal(x, x1)
             np.testing.assert_array_equal(x, x2)
             np.testing.assert_array_equal(y, y1)
             np.testing.assert_array_equal(y, y2)
     assert len(decoded) == 12  # of each the reduced and the exact pixels
+
+
+@pytest.mark.parametrize("size", [(60, 80), None])
+def test_how_an_image_is_resized_is_kept_too(tmp_path, photo, size):
+    cache = Cache(tmp_path / "cache")
+    plain = load_reduced(photo, 3, size)
+    for _ in range(2):
+        found = cache.load(photo, 3, size)
+        assert found.quick == plain.quick == (size is not None)
+        np.testing.assert_array_equal(found.resized((60, 80)), plain.resized((60, 80)))
+
+
+def test_a_change_that_the_clock_of_the_file_system_does_not_show_is_noticed(tmp_path):
+    cache, now = Cache(tmp_path / "cache"), time.time_ns()
+    path = tmp_path / "a.bmp"  # of the same length whatever it shows
+    for seed in (0, 1):
+        draw(path, seed)
+        os.utime(path, ns=(now, now))
+        np.testing.assert_array_equal(cache.load(path, 3, SIZE).values, load_reduced(path, 3, SIZE).values)
+
+
+def test_a_file_from_the_future_is_not_written_again_and_again(tmp_path, photo, decoded):
+    cache, later = Cache(tmp_path / "cache"), time.time_ns() + 10**12
+    os.utime(photo, ns=(later, later))
+    cache.load(photo, 3, SIZE)
+    (entry,) = entries(cache.folder)
+    written = entry.stat().st_ino
+    cache.load(photo, 3, SIZE)
+    assert len(decoded) == 1
+    assert entry.stat().st_ino == written
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_made_anew(tmp_path, photo, decoded):
+    cache = Cache(tmp_path / "cache")
+    for _ in range(2):
+        cache.load(photo, 3, SIZE)
+        shutil.rmtree(cache.folder)
+    cache.load(photo, 3, SIZE)
+    assert len(decoded) == 3
+    assert len(entries(cache.folder)) == 1

@@ -7,6 +7,7 @@ import pytest
 
 from lensmith import check, data
 from lensmith.data import Preprocessing
+from lensmith.data.pipeline.assembling import Scaling
 
 PIXELS = np.array([[[0, 51, 255]]], np.uint8)
 
@@ -145,3 +146,27 @@ def test_the_order_of_channels_changes_before_they_are_scaled():
 def test_gray_images_have_no_order_of_channels():
     with pytest.raises(check.SettingError, match=r"preprocessing\.channels: expected 'rgb' but for colour images"):
         Preprocessing(image=(1, 1, 1), channels="bgr")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Preprocessing(image=(4, 6, 3)),
+        Preprocessing(image=(4, 6, 3), scaling="-1..1", channels="bgr"),
+        Preprocessing(image=(4, 6, 1), scaling="none"),
+        Preprocessing(image=(4, 6, 3), scaling="standardise", mean=(0, 0, 9), deviation=(5, 5, 5), channels="bgr"),
+        Preprocessing(image=(4, 6, 3), scaling="standardise", mean=(0, 0, 0), deviation=(3, 4, 5)),
+        Preprocessing(columns=5, scaling="none"),
+        Preprocessing(columns=5, scaling="standardise", mean=range(5), deviation=range(5)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_batch_is_scaled_in_place_to_the_bit(made, dtype):
+    raw = np.random.default_rng(0).integers(0, 256, made.shape).astype(dtype)
+    raw.flat[0] = -0.0
+    out, before = np.full(made.shape, np.nan, np.float32), raw.copy()
+    Scaling(made)(raw, out)
+    expected = made.scale(raw)
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(np.signbit(out), np.signbit(expected))
+    np.testing.assert_array_equal(raw, before)

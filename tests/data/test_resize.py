@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensmith.data import resize, resize_matrix
+from lensmith.data.resampling import shrink
 
 
 def slow_area(n_out, n_in):
@@ -80,3 +81,45 @@ def test_the_input_is_left_alone():
     image = np.full((2, 2, 1), 300, np.float32)
     resize(image, (2, 2))
     assert image.max() == 300
+
+
+def slow_linear(n_out, n_in):
+    """Between the two pixels about (i + 1/2)·s − 1/2, the border repeated."""
+    weights = np.zeros((n_out, n_in))
+    for i in range(n_out):
+        centre = (i + 0.5) * n_in / n_out - 0.5
+        left = int(np.floor(centre))
+        for j, share in ((left, left + 1 - centre), (left + 1, centre - left)):
+            weights[i, min(max(j, 0), n_in - 1)] += share
+    return weights
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    after=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    times=st.tuples(st.floats(1, 9), st.floats(1, 9)),
+    channels=st.sampled_from([1, 3]),
+)
+def test_shrink_halves_and_then_interpolates_linearly(after, times, channels):
+    sides = [int(want * factor) for want, factor in zip(after, times, strict=True)]
+    image = np.random.default_rng(0).integers(0, 256, (*sides, channels), np.uint8)
+    result, before = shrink(image, after), image.copy()
+    expected, steps = image.astype(float), 0
+    while tuple(sides) != after:
+        halve = any(have >= 2 * want for have, want in zip(sides, after, strict=True))
+        then = [
+            want if not halve else -(-have // 2) if have >= 2 * want else have
+            for have, want in zip(sides, after, strict=True)
+        ]
+        rows, columns = (slow_linear(n_out, n_in) for n_out, n_in in zip(then, sides, strict=True))
+        expected, sides, steps = np.einsum("ih,hwc,jw->ijc", rows, expected, columns), then, steps + 1
+    assert (result.dtype, result.shape) == (np.uint8, (*after, channels))
+    np.testing.assert_allclose(result, expected, atol=steps + 1e-9)  # each step makes whole levels
+    np.testing.assert_array_equal(image, before)
+
+
+def test_shrink_is_no_further_from_resize_than_a_reduced_decode():
+    coarse = np.random.default_rng(0).integers(0, 256, (24, 30, 3), np.uint8)
+    soft = resize(coarse, (240, 300)).astype(np.uint8)
+    for size in ((150, 150), (201, 151), (239, 299)):
+        assert np.abs(shrink(soft, size) - resize(soft, size)).mean() < 2

@@ -1,8 +1,12 @@
 """The user's own source and functions: order, length, position, and errors that name their place."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -284,3 +288,49 @@ def test_no_more_is_made_ahead_than_asked_for():
     assert len(made) <= 1 + 2 + 1  # taken, waiting, and the one in hand
     ahead.close()
     assert list(ahead) == []
+
+
+def test_the_code_of_a_function_is_told_apart_by_the_plain_values_it_is_given():
+    def scaled(number, by=2):
+        return number * by
+
+    def other(number, by=3):
+        return number * by
+
+    class Adder:
+        def __call__(self, number):
+            return number + 1
+
+    class Subtracter:
+        def __call__(self, number):
+            return number - 1
+
+    functions = [scaled, other, partial(scaled, by=4), partial(scaled, by=5), np.sqrt, np.square, Adder(), Subtracter()]
+    assert len({stream(range(3)).map(function).fingerprint for function in functions}) == len(functions)
+    first, second = (stream(range(3)).map(partial(scaled, by=object())).fingerprint for _ in range(2))
+    assert first == second  # an address would differ from process to process
+
+
+def test_the_fingerprint_is_the_same_in_every_process():
+    """The order of a set of texts is not."""
+    code = """
+from lensmith.data.pipeline.stream import stream
+print(stream(range(3)).map(lambda name: name in {"cat", "dog", "bird", "cow"}).fingerprint)
+"""
+    found = set()
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        found.add(run.stdout)
+    assert len(found) == 1
+
+
+def test_whole_numbers_that_do_not_fit_are_refused_and_never_wrapped():
+    assert next(stream([2**31 - 1, -(2**31)]).batch(2).epoch(0)).tolist() == [2**31 - 1, -(2**31)]
+    with pytest.raises(check.DataError, match=r"batch 0: expected whole numbers of 32 bits; got 1 to 2147483648"):
+        next(stream([1, 2**31]).batch(2).epoch(0))
+
+
+def test_a_text_among_numbers_is_refused():
+    with pytest.raises(check.DataError, match="batch 0: expected arrays or numbers; got str"):
+        next(stream([1, "2"]).batch(2).epoch(0))

@@ -58,7 +58,7 @@ def shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _halved(have: int, want: int) -> int:
-    return have // 2 if have >= 2 * want else have
+    return (have + 1) // 2 if have >= 2 * want else have
 
 
 def _interpolate(pixels: np.ndarray, height: int, width: int, method: int) -> np.ndarray:

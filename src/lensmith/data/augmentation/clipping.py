@@ -15,7 +15,7 @@ def clip_ring(ring: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         size: height and width of the frame.
 
     Returns:
-        float64 ``(m, 2)``; no point at all where nothing lies inside.
+        float64 ``(m, 2)``; no point at all where nothing lies inside, and ``ring`` itself where all of it does.
 
     Example:
         >>> clip_ring(np.array([[-2, 1], [2, 1], [2, 3], [-2, 3]]), (4, 4)).tolist()
@@ -25,9 +25,14 @@ def clip_ring(ring: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         I. Sutherland and G. Hodgman, "Reentrant polygon clipping", 1974.
     """
     points = np.asarray(ring, np.float64)
-    for axis, limit, sign in ((0, 0, 1), (0, size[1], -1), (1, 0, 1), (1, size[0], -1)):
-        depth = sign * (points[:, axis] - limit)  # how far inside this side of the frame
-        if len(points) and depth.min() < 0:
+    if not len(points):
+        return points
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    height, width = size
+    sides = ((left < 0, 0, 0, 1), (right > width, 0, width, -1), (top < 0, 1, 0, 1), (bottom > height, 1, height, -1))
+    for beyond, axis, limit, sign in sides:
+        if beyond:
+            depth = sign * (points[:, axis] - limit)  # how far inside this side of the frame
             points = _cut(points, depth, axis, limit)
     return points
 

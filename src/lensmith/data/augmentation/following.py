@@ -165,7 +165,8 @@ def apply_boxes(boxes: Boxes, matrix: np.ndarray, size: tuple[int, int], *, leas
             continue
         shape: Sequence[np.ndarray] = rings if sum(map(ring_area, rings)) > 0 else (quads[place],)
         inside = [clip_ring(ring, size) for ring in shape]
-        remains[place] = _share(inside, shape)
+        if any(part is not ring for part, ring in zip(inside, shape, strict=True)):  # something was cut
+            remains[place] = _share(inside, shape)
         outlines[place] = tuple(ring for ring in inside if len(ring) >= 3) if rings else ()
         points = np.concatenate(inside)
         if len(points) and (cut[place] or tilted):
