@@ -208,3 +208,20 @@ def test_a_model_names_labels_that_it_does_not_believe(photos: Path, tmp_path: P
     audit = runs.inspect(runs.DataSpec(source=str(photos)), model=tmp_path / "run")
     [found] = [finding for finding in audit.findings if finding.kind == "suspect"]
     assert Path(found.files[0]).name == "wrong.png"
+
+
+def test_images_without_labels_are_refused_in_one_line(photos: Path) -> None:
+    (photos / "bright").rename(photos.parent / "bright")
+    with pytest.raises(DataError, match="expected labels to learn; got unlabelled images"):
+        runs.prepare(spec(f"source: {photos / 'dark'}"))
+
+
+def test_what_no_head_can_learn_is_refused_before_training(photos: Path) -> None:
+    boxes = (
+        "<object><name>spot</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>"
+    )
+    for path in (photos / "dark").iterdir():
+        count = 2 if path.stem == "11" else 1
+        path.with_suffix(".xml").write_text(f"<annotation><filename>{path.name}</filename>{boxes * count}</annotation>")
+    with pytest.raises(DataError, match=r"11\.png: objects: expected an image with one box; got 2 boxes"):
+        runs.prepare(spec(f"source: {photos / 'dark'}, image: [16, 16, 3]"))

@@ -50,6 +50,9 @@ def prepare(
     """
     audit = data.audit(_read(spec) if records is None else records, on_file=on_file)
     refuse_leakage(audit, allowed=spec.data.allow_leakage)
+    if not audit.records.labels:
+        remedy = "Put each class in a folder of its name, or see lensmith data formats"
+        raise check.DataError(check.sentence(audit.records.name, "labels to learn", audit.records.layout, remedy))
     try:
         parts = split(audit, spec.data.split or SplitSpec())
         image = spec.data.image or resolve.image_size(audit)
@@ -187,6 +190,9 @@ def objectives(recipe: Recipe | Chain, *, mixed: bool = False) -> dict[str, trai
 def _checked(prepared: Prepared) -> Prepared:
     """The same with its spec written out, if nothing in it would be refused after training has begun."""
     spec, recipe = prepared.spec, prepared.recipe
+    for part in filter(None, prepared.parts):
+        for task in recipe.tasks:
+            data.to_array(part, task)  # has every example a target that the head can learn?
     recipe.count(auxiliaries=True)  # builds it, without weights: are the images large enough for its strides?
     stage = spec.train[0].to_stage()
     mixed = _mixes(spec, recipe)
