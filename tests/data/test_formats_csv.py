@@ -14,7 +14,7 @@ from lensmith import check
 from lensmith.data.formats.format import Hints
 from lensmith.data.formats.tables import download
 from lensmith.data.formats.tables.csv_files import CSV
-from lensmith.data.formats.tables.images import find_image, square, to_pixels
+from lensmith.data.formats.tables.images import ImageFolders, square, to_pixels
 from lensmith.data.images import decode
 from lensmith.records import Boxes, Labels, Record, Records
 
@@ -164,9 +164,9 @@ def test_a_header_of_many_columns(tmp_path):
 
 def test_a_step_up_that_stays_inside_is_fine(tmp_path):
     (tmp_path / "images").mkdir()
-    assert find_image("images/../a.png", [tmp_path] if draw(tmp_path / "a.png") is None else []).is_file()
+    assert ImageFolders([tmp_path] if draw(tmp_path / "a.png") is None else []).find("images/../a.png").is_file()
     draw(tmp_path / "images" / "b.png")
-    assert find_image("images\\b.png", [tmp_path]).is_file()  # as Windows writes it
+    assert ImageFolders([tmp_path]).find("images\\b.png").is_file()  # as Windows writes it
 
 
 def test_rows_that_are_set_aside(tmp_path):

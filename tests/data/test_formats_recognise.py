@@ -78,6 +78,62 @@ def test_refusals(tmp_path, files, message):
         assert "\n" not in str(caught.value)
 
 
+# A table, the images beside it, the format it is all taken for, and how many records there are.
+TABLES = [
+    (
+        "train.csv",
+        "id,label\na,cat\nb,dog\n",
+        ("train_images/a.jpg", "train_images/b.jpg", "test_images/a.jpg"),
+        "csv",
+        2,
+    ),
+    ("labels.csv", "id,breed\n1,cat\n2,dog\n", ("pics/1.png", "pics/2.png"), "csv", 2),  # numbers that name files
+    ("labels.csv", "file,breed\nA.PNG,cat\nB.PNG,dog\n", ("pics/a.png", "pics/b.png"), "csv", 2),  # another case
+    ("notes.csv", "a,b,c\n1,2,3\n2,3,4\n", ("cat/1.png", "dog/1.png"), "folders", 2),  # names no image
+    ("notes.csv", "a,b,c\n1,2,3\n2,3,4\n", ("images/cat/1.png", "images/dog/2.png"), "folders", 2),
+    ("notes.csv", "a,b,c\n1,2,3\n2,3,4\n", FLAT, "names", 8),
+    ("notes.csv", "a,b,c\n1,2,3\n2,3,4\n", (), "csv", 2),  # nothing else there
+    ("size.csv", "file,width,height\n1.png,3,2\n", ("cat/1.png", "dog/1.png"), "folders", 2),  # facts of class folders
+]
+
+
+@pytest.mark.parametrize(("name", "text", "files", "format", "count"), TABLES)
+def test_a_table_beside_images(tmp_path, name, text, files, format, count):
+    (album(tmp_path, *files) / name).write_text(text)
+    assert recognise(tmp_path)[0].name == format
+    assert len(read(tmp_path)) == count
+
+
+def test_the_images_of_a_part_are_those_of_its_table(tmp_path):
+    (album(tmp_path, "test_images/a.jpg", "train_images/a.jpg", "other/b.jpg") / "train.csv").write_text(
+        "id,label\na,cat\nb,dog\n"
+    )
+    found = [record.image.relative_to(tmp_path).as_posix() for record in read(tmp_path)]
+    assert found == ["train_images/a.jpg", "other/b.jpg"]
+
+
+def test_a_table_whose_images_lie_elsewhere_says_what_to_do(tmp_path):
+    (album(tmp_path, "images/a.png", "data/x.txt") / "data" / "table.csv").write_text("file,label\na.png,cat\n")
+    with pytest.raises(check.DataError, match="Say where the images are: --read images=FOLDER"):
+        read(tmp_path / "data" / "table.csv")
+    assert len(read(tmp_path / "data" / "table.csv", images=tmp_path / "images")) == 1
+
+
+def test_a_folder_of_data_sets_is_none(tmp_path):
+    album(tmp_path, "pets/cat/1.png", "pets/dog/1.png", "digits/data.npz", "photos/1.png")
+    with pytest.raises(check.DataError, match=r"expected one data set; got a folder of 2. Did you mean .*/digits or "):
+        read(tmp_path)
+    assert len(read(tmp_path / "pets")) == 2
+
+
+def test_class_names_that_are_no_text_are_not_written(tmp_path):
+    records = from_arrays(np.zeros((2, 4, 4), np.uint8), [0, 1], ["a", "\udcff"])
+    with pytest.raises(check.DataError, match="names are text") as caught:
+        write(records, tmp_path / "out", "idx")
+    assert str(caught.value).isprintable()
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_and_a_foreign_file(tmp_path):
     with pytest.raises(check.DataError, match=r"nowhere: expected .* got nothing: there is no such folder or file"):
         read(tmp_path / "nowhere")

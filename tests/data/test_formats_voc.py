@@ -282,7 +282,7 @@ def test_names_by_hint(tmp_path):
     with pytest.raises(check.SettingError, match="a file with class names"):
         read(tmp_path / "data", Hints(names=tmp_path / "nothing"))
     (tmp_path / "names").write_text("dog\ndog")
-    with pytest.raises(check.DataError, match="each class once; got 'dog' twice"):
+    with pytest.raises(check.DataError, match="the name 'dog' stands twice"):
         read(tmp_path / "data", Hints(names=tmp_path / "names"))
 
 

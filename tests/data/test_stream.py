@@ -263,15 +263,41 @@ def alive():
     return sum(thread.name == "lensmith-stream" for thread in threading.enumerate())
 
 
-def test_an_iterator_that_is_forgotten_ends_its_thread():
-    iterator = stream(range(1000)).epoch(0)
-    next(iterator)
-    assert alive() >= 1
-    del iterator
+def ended(count):
     deadline = time.monotonic() + 5
-    while alive() and time.monotonic() < deadline:
+    while (alive() or threading.active_count() > count) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert alive() == 0
+    return alive() == 0 and threading.active_count() <= count
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_iterator_that_is_forgotten_closed_or_moved_ends_its_threads(threads):
+    before = threading.active_count()
+    made = stream(range(1000), threads=threads).map(example).batch(4)
+    iterator = made.epoch(0)
+    next(iterator)
+    assert alive() == 1
+    del iterator
+    assert ended(before)
+    endless = made.dataset()
+    next(endless)
+    endless.close()
+    assert ended(before)
+    iterator = made.epoch(0)
+    next(iterator)
+    iterator.set_state({"taken": 3})
+    assert ended(before)
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_after_an_error_its_threads_end_and_nothing_more_comes(threads):
+    before = threading.active_count()
+    iterator = stream(range(9), threads=threads).map(breaks_at_seven).batch(2).epoch(0)
+    with pytest.raises(check.DataError, match="element 7"):
+        list(iterator)
+    assert iterator.get_state() == {"taken": 3}
+    assert list(iterator) == []
+    assert ended(before)
 
 
 def test_no_more_is_made_ahead_than_asked_for():

@@ -194,6 +194,21 @@ def test_the_findings_are_in_the_report_as_pictures(photos: Path, tmp_path: Path
     assert 'class="sheet"' in run.folder.report.read_text()
 
 
+def test_a_remedy_reads_the_data_as_the_audit_did(photos: Path, tmp_path: Path) -> None:
+    lines = [f"{path},{path.parent.name},{path.stem[-1]}" for path in sorted(photos.rglob("*.png"))]
+    parts = ["train", "test"]
+    rows = [f"{line},{parts[place % 2]}" for place, line in enumerate(lines)]
+    table = photos / "table of photos.csv"
+    table.write_text("\n".join(["file,tone,who,part", *(row.replace(f"{photos}/", "") for row in rows)]))
+    read = runs.ReadSpec(format="csv", labels=("tone",), group="who")
+    [found] = [
+        one for one in runs.inspect(runs.DataSpec(source=str(table), read=read)).findings if "group" in one.message
+    ]
+    assert found.kind == "leakage"
+    options = "--format csv --read labels=tone --read group=who"
+    assert f"lensmith data convert '{table}' OUT {options} --mend leakage" in found.remedy
+
+
 def test_an_audit_page_shows_what_was_found(photos: Path, tmp_path: Path) -> None:
     (photos / "bright" / "again.png").write_bytes((photos / "bright" / "05.png").read_bytes())
     audit = runs.inspect(runs.DataSpec(source=str(photos)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from lensmith.runs.pictured import pictures
 from lensmith.runs.prepare import refuse_leakage, split
 from lensmith.runs.report import Content, render_audit
 from lensmith.runs.scoring import match_labels
-from lensmith.runs.spec import DataSpec, SplitSpec
+from lensmith.runs.spec import DataSpec, ReadSpec, SplitSpec
 
 
 def inspect(
@@ -34,7 +35,20 @@ def inspect(
         DataError: nothing can be read, or the model does not know the labels.
     """
     audit = data.audit(section.records(), on_file=on_file)
+    options = shlex.join(_options(section.read))
+    if options:  # a remedy has to read the data as the audit did
+        findings = tuple(
+            replace(one, remedy=one.remedy.replace(" OUT --mend", f" OUT {options} --mend")) for one in audit.findings
+        )
+        audit = replace(audit, findings=findings)
     return audit if model is None else _with_suspects(audit, model)
+
+
+def _options(read: ReadSpec) -> Iterator[str]:
+    """What ``lensmith data convert`` is given to read data so."""
+    for name, value in read.model_dump(exclude_defaults=True).items():
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        yield from ("--format", text) if name == "format" else ("--read", f"{name}={text}")
 
 
 def _with_suspects(audit: Audit, model: str | Path) -> Audit:
@@ -46,7 +60,8 @@ def _with_suspects(audit: Audit, model: str | Path) -> Audit:
         if labels.kind == "class":
             doubted = data.suspects(records, task, _both(outputs[task]))
             found += data.suspect_findings(doubted, task, total=len(records))
-    return replace(audit, findings=(*audit.findings, *found))
+    ranks = {severity: rank for rank, severity in enumerate(("severe", "warning", "info"))}
+    return replace(audit, findings=tuple(sorted((*audit.findings, *found), key=lambda one: ranks[one.severity])))
 
 
 def _both(outputs: np.ndarray) -> np.ndarray:
@@ -57,7 +72,7 @@ def _both(outputs: np.ndarray) -> np.ndarray:
 def write_audit_page(audit: Audit, path: Path) -> None:
     """Write the audit as one HTML file with pictures of what was found."""
     title = Path(audit.records.name).name or audit.records.name
-    subtitle = f"{len(audit.records):,} {audit.kind}. {audit.records.layout}".strip()
+    subtitle = f"Read as {audit.records.layout}" if audit.records.layout else ""
     write_text(path, render_audit(Content(title, subtitle, audit=audit.to_dict(), pictures=pictures(audit))))
 
 

@@ -87,16 +87,19 @@ def refuse_leakage(audit: data.Audit, *, allowed: bool) -> None:
 def split(audit: data.Audit, wanted: SplitSpec) -> Parts:
     """The three parts of audited records; copies of one picture stay together.
 
+    Shares that are not stated are those of the split that was written down before, where there is one.
+
     Raises:
         DataError: too few examples, or the written-down split cannot be read.
         SettingError: no such group.
     """
     previous = None if wanted.file is None else data.read_split(Path(wanted.file))
+    shares = (wanted.train, wanted.validation, wanted.test)
+    if previous is not None and not wanted.model_fields_set & {"train", "validation", "test"}:
+        shares = previous.fractions
     return data.split(
         audit.records,
-        wanted.train,
-        wanted.validation,
-        wanted.test,
+        *shares,
         seed=wanted.seed,
         group=wanted.group,
         together=audit.duplicates,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
+from lensmith.data.formats.text import read_names, read_text
 from lensmith.data.formats.walking import shown
 from lensmith.data.images import extent
 from lensmith.records import Boxes, Problem, Record, Records
@@ -74,32 +74,14 @@ def class_names(folders: Iterable[Path], hints: Hints) -> tuple[Path, tuple[str,
         DataError: a name stands twice.
     """
     if hints.names is not None:
-        names = _read_names(hints.names)
-        if not names:
+        if not (hints.names.is_file() and hints.names.stat().st_size):
             raise check.SettingError(check.sentence("names", "a file with class names, one a line", str(hints.names)))
-        return hints.names, names
+        return hints.names, read_names(hints.names)
     for folder in folders:
         for name in _NAMES_FILES:
-            if found := _read_names(folder / name):
-                return folder / name, found
+            if (folder / name).is_file() and read_text(folder / name).strip():
+                return folder / name, read_names(folder / name)
     return None
-
-
-def _read_names(path: Path) -> tuple[str, ...]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    except OSError:
-        return ()
-    if path.suffix == ".pbtxt":  # TensorFlow's: item { id: 1 name: 'cat' }
-        items = re.findall(r"item\s*\{([^}]*)\}", text)
-        found = [re.search(r"\bname\s*:\s*(['\"])(.*?)\1", item) for item in items]
-        names = [match[2] for match in found if match]
-    else:
-        names = [line.strip() for line in text.split("\n") if line.strip()]
-    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None:
-        raise check.DataError(check.sentence(str(path), "each class once", f"{short(twice)} twice"))
-    return tuple(names)
 
 
 def nothing_usable(root: Path, expected: str, problems: list[Problem]) -> check.DataError:

@@ -10,18 +10,24 @@ from pathlib import Path
 
 from lensmith import check, files
 from lensmith.data.formats import FORMATS
+from lensmith.data.formats.arrays.archives import NPZ
+from lensmith.data.formats.arrays.idx import IDX
 from lensmith.data.formats.arrays.samples import bundled
 from lensmith.data.formats.folders.classes import FOLDERS, TASK, read_folder
 from lensmith.data.formats.folders.names import NAMES
 from lensmith.data.formats.folders.patterns import Pattern
 from lensmith.data.formats.folders.unlabelled import UNLABELLED
 from lensmith.data.formats.format import Format, Hints
-from lensmith.data.formats.walking import entries, folders, holds_image, loose_images, shown
+from lensmith.data.formats.masks.reading import MASKS
+from lensmith.data.formats.parts import part_in
+from lensmith.data.formats.walking import entries, folders, holds_image, is_unicode, loose_images, shown
+from lensmith.data.formats.yolo.reading import YOLO
 from lensmith.records import Records
 
 _BUNDLED = "bundled:"
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _PARTS_OF_MANY = (".xml", ".txt")  # one file for each image
+_MANY = 32  # folders, which may be classes rather than data sets
 _DEEPEST = 3  # wrappers, one in the other, as archives unpack to
 _BY_NAME = {one.name: one for one in FORMATS}
 _IN_MEMORY = "npz"  # the format for what came from no file
@@ -160,6 +166,10 @@ def write(records: Records, folder: Path | str, format: str) -> None:
     writer = chosen.write
     if not records:
         raise check.DataError(f"{shown(records.name)}: there are no records to write")
+    for task, labels in records.labels.items():
+        if (strange := next((name for name in labels.names if not is_unicode(name)), None)) is not None:
+            expected, got = f"classes of {task!r} whose names are text", shown(strange)
+            raise check.DataError(check.sentence(shown(records.name), expected, got, "Rename it"))
     if writer is not None:
         files.build_folder(Path(folder), lambda place: writer(records, place))
 
@@ -200,11 +210,30 @@ def _see(root: Path, hints: Hints) -> _Seen:
         for one in FORMATS:
             what = None if one is UNLABELLED else _look(one, place)
             if what is not None:
+                _check_one(place)
                 return _Seen(one, place, what)
     what = _look(UNLABELLED, root)
     if what is None:
         raise check.DataError(_refusal(root))
     return _Seen(UNLABELLED, root, what)
+
+
+def _check_one(place: Path) -> None:
+    """Refuse a folder of data sets, which would be read as the first of them; of one format they may be one set."""
+    inside = [folder for folder in folders(place) if part_in(folder.name) is None] if place.is_dir() else []
+    sets = {} if len(inside) > _MANY else {folder: name for folder in inside if (name := _whole(folder))}
+    if len(set(sets.values())) > 1:
+        some = [shown(folder) for folder in sets][:3]
+        remedy = f"Did you mean {', '.join(some[:-1])} or {some[-1]}?"
+        raise check.DataError(check.sentence(shown(place), "one data set", f"a folder of {len(sets)}", remedy))
+
+
+def _whole(folder: Path) -> str | None:
+    """The format of a folder that needs no other: it has both images, or arrays, and what is said of them."""
+    found = next((one for one in FORMATS if one not in (NAMES, UNLABELLED) and _look(one, folder)), None)
+    if found is None or not (found in (NPZ, IDX) or holds_image(folder)):
+        return None
+    return YOLO.name if found is MASKS else found.name  # boxes and masks of the same images may lie side by side
 
 
 def _by_pattern(root: Path, pattern: Pattern) -> _Seen:

@@ -7,18 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lensmith import check
+from lensmith.data.formats.parts import PART_OF
 from lensmith.data.images import EXTENSIONS
 from lensmith.records import Problem
 
-PART_OF = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-    "testing": "test",
-}
 CLOSED = "cannot be opened"
 _AROUND = "a link to a folder that is read already, or that leads here"
 _SYSTEM_FILES = ("desktop.ini", "thumbs.db")
@@ -77,7 +69,8 @@ def holds_image(folder: Path, above: Iterable[Path] = ()) -> bool:
 
 def is_image(name: str) -> bool:
     """Whether a file is an image by its name."""
-    return Path(name).suffix.lower()[1:] in EXTENSIONS
+    stem, _, suffix = name.rpartition(".")
+    return bool(stem) and suffix.lower() in EXTENSIONS
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -104,6 +97,11 @@ def check_opens(root: Path, expected: str) -> None:
 
 def closed(error: OSError) -> str:
     return f"{CLOSED}: {(error.strerror or str(error)).lower()}"
+
+
+def is_unicode(text: str) -> bool:
+    r"""Whether a text has no half of a pair (``\ud800``), which no file takes; so bytes that are no text are read."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def shown(path: Path | str) -> str:

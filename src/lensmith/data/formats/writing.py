@@ -99,25 +99,6 @@ def part_name(record: Record) -> str:
     return record.part or "train"
 
 
-def read_lines(path: Path) -> tuple[str, ...]:
-    """The lines of a file of names, without those that are empty or the spaces around them.
-
-    Raises:
-        DataError: it cannot be read, is no text, or holds no name.
-    """
-    _check_opens(path, "the file")
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise check.DataError(
-            check.sentence(shown(path), "text in UTF-8", f"byte {error.start} of another kind")
-        ) from error
-    names = tuple(line.strip() for line in lines if line.strip())
-    if not names:
-        raise check.DataError(check.sentence(shown(path), "a name in each line", "none"))
-    return names
-
-
 def safe_name(name: str) -> str:
     """The name with nothing in it that some system refuses in a file name."""
     # Categories: C… are control characters and bytes that are no text; Zl and Zp end a line.

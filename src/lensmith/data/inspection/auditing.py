@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from rich.console import Console
 
+from lensmith.data.inspection import classes, labels, quality, unused
 from lensmith.data.inspection import copies as copy_rules
-from lensmith.data.inspection import findings as rules
-from lensmith.data.inspection import labels, quality, unused
+from lensmith.data.inspection.classes import Counts
 from lensmith.data.inspection.display import print_audit
 from lensmith.data.inspection.duplicates import Copies, find
-from lensmith.data.inspection.findings import Counts, Finding
+from lensmith.data.inspection.findings import SEVERITIES, Finding
 from lensmith.data.inspection.looking import Look, OnFile, look_closely, open_all
 from lensmith.data.inspection.record import AuditRecord, Spread
 from lensmith.records import PARTS, Boxes, Records
@@ -71,7 +71,7 @@ def audit(records: Records, *, threads: int | None = None, on_file: OnFile | Non
     sizes = Counter((fact.height, fact.width) for fact in facts)
     return Audit(
         records=kept,
-        findings=tuple(sorted(found, key=lambda finding: rules.SEVERITIES.index(finding.severity))),
+        findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
         counts=counts,
         parts={name: len(part) for name, part in _by_part(kept).items()},
         kind="images" if facts else "rows",
@@ -85,10 +85,10 @@ def audit(records: Records, *, threads: int | None = None, on_file: OnFile | Non
 
 
 def _of_labels(records: Records, counts: Counts, seen: Sequence[Look | None]) -> Iterator[Finding]:
-    yield from rules.missing_classes(records, counts)
-    yield from rules.few(records, counts)
-    yield from rules.imbalance(records, counts)
-    yield from rules.constant_numbers(records)
+    yield from classes.missing_classes(records, counts)
+    yield from classes.few(records, counts)
+    yield from classes.imbalance(records, counts)
+    yield from classes.constant_numbers(records)
     yield from labels.problems(records, [(look.facts.height, look.facts.width) if look else None for look in seen])
 
 
@@ -96,7 +96,7 @@ def _of_images(images: Records, looks: Sequence[Look]) -> Iterator[Finding]:
     facts = [look.facts for look in looks]
     yield from quality.odd_images(images, [look.quality for look in looks])
     yield from quality.odd_sizes(images, facts)
-    yield from rules.turned_and_mixed(images, facts)
+    yield from quality.turned_and_mixed(images, facts)
 
 
 def _copies(places: Sequence[int], looks: Sequence[Look]) -> Copies:

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from lensmith.data.inspection.duplicates import Copies
-from lensmith.data.inspection.findings import Finding, mending
-from lensmith.data.inspection.labels.reporting import counted
+from lensmith.data.inspection.findings import Finding, counted, mending
 from lensmith.records import PARTS, Labels, Record, Records, Target
 
 Groups = Sequence[tuple[int, ...]]
@@ -32,7 +31,10 @@ def duplicates(records: Records, copies: Copies) -> Iterator[Finding]:
 def _finding(records: Records, kind: str, message: str, groups: Groups) -> Finding:
     sources = tuple(tuple(records[place].source for place in group) for group in groups)
     files = tuple(source for group in sources for source in group)
-    return Finding(kind, "warning", message, f"Keep one of each: {mending(records, kind)}", files, groups=sources)
+    # Mending copies keeps one in each part; which part loses them, where there are several, is for leakage to say.
+    leaking = any(_across(records, group) for group in groups)
+    remedy = f"Keep one of each: {mending(records, kind, *(['leakage'] if leaking else []))}"
+    return Finding(kind, "warning", message, remedy, files, groups=sources)
 
 
 def leakage(records: Records, copies: Copies) -> Iterator[Finding]:

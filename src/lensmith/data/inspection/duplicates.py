@@ -31,12 +31,21 @@ ALIKE = 0.08  # of the variance may remain when two thumbnails are laid over eac
 SAME = 0.0025  # so far two thumbnails of one drawing may be apart as they lie, whatever else there is
 CONTRAST = 2.0  # gray levels of deviation; below it there is little but rounding to compare
 _APART = 0.3  # of two thumbnails as they lie, above which laying them over each other is not tried
-_CLOSE = 0.05  # likewise: what most neighbours are within where there are many copies, and not where much looks alike
+_DRAWN = 0.05  # what copies of a drawing before a plain background stay within, and shapes that are moved do not
+_CLOSE = 0.05  # what most neighbours are within where there are many copies, and not where much looks alike
+_IN_THE_LARGE = 0.4  # so near are one image in 100 to a photo
+_COMMON, _COMMON_LEAST = 0.1, 10  # share of the images, and number of few, so near that they are of one sort
 _FLAT_SHARE, _FLAT_LEVELS = 0.5, 5  # so much of a thumbnail within so many gray levels is a plain background
-_ALIKE_IN_THE_LARGE, _COMMON = 0.4, 0.1  # so near is this share of one sort of drawings; of photos about 0.01
-_TO_TELL = 20  # images, from which on that share can be told well enough
 
 Alike = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Of each image: how near a copy must be as it lies, and whether laying another over it tells nothing."""
+
+    spans: np.ndarray
+    plain: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +99,14 @@ def near(thumbnails: np.ndarray, colours: np.ndarray | None = None) -> tuple[tup
     """
     telling = np.flatnonzero(_deviations(thumbnails) >= CONTRAST)
     shown = thumbnails[telling]
-    pairs = neighbours(fingerprints(shown), RADIUS, NEIGHBOURS)
-    by_chance = max(chance(shown), SAME)
-    strict = _crowded(len(shown), pairs, apart(shown, pairs))
-    paired = np.unique(pairs)
-    strict[paired] |= _flat(shown[paired]) | _common(shown[paired], shown)
     tints = None if colours is None else colours[telling]
+    pairs = neighbours(fingerprints(shown), RADIUS, NEIGHBOURS)
+    if not len(pairs):
+        return ()
+    limits = _limits(shown, pairs)
 
     def alike(some: np.ndarray) -> np.ndarray:
-        return _alike(shown, tints, some, strict, by_chance)
+        return _alike(shown, tints, some, limits)
 
     pairs = pairs[alike(pairs)]
     return tuple(tuple(telling[group].tolist()) for group in _grouped(pairs, alike))
@@ -110,6 +118,19 @@ def _deviations(thumbnails: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros(0), *parts])
 
 
+def _limits(shown: np.ndarray, pairs: np.ndarray) -> _Limits:
+    """How near a copy of each image must be, by how much else there is like it."""
+    by_chance = max(chance(shown), SAME)
+    paired = np.unique(pairs)
+    spans, plain = np.full(len(shown), by_chance), np.zeros(len(shown), bool)
+    flat, common = _flat(shown[paired]), _crowded(len(shown), pairs, apart(shown, pairs))[paired]
+    common |= _common(shown[paired], shown)
+    spans[paired[flat]] = min(by_chance, _DRAWN)
+    spans[paired[common]] = SAME
+    plain[paired] = flat | common
+    return _Limits(spans, plain)
+
+
 def _crowded(count: int, pairs: np.ndarray, spans: np.ndarray) -> np.ndarray:
     """Which of the images are alike in the large to as many as were looked for, few of which are close."""
     around = np.bincount(pairs[spans < _APART].ravel(), minlength=count)
@@ -118,12 +139,10 @@ def _crowded(count: int, pairs: np.ndarray, spans: np.ndarray) -> np.ndarray:
 
 
 def _common(some: np.ndarray, everything: np.ndarray) -> np.ndarray:
-    """Which of some thumbnails are alike in the large to much of the collection, little of which is close."""
-    if len(everything) < _TO_TELL:
-        return np.zeros(len(some), bool)
-    spans = apart_from(some, sample(everything))
-    around, close = (spans < _ALIKE_IN_THE_LARGE).mean(axis=1), (spans < _CLOSE).mean(axis=1)
-    return np.asarray((around >= _COMMON) & (2 * close < around))
+    """Which of some thumbnails are alike in the large to a good part of the collection."""
+    shown = sample(everything)
+    others = (apart_from(some, shown) < _IN_THE_LARGE).sum(axis=1) - 1  # without itself
+    return np.asarray(others >= max(_COMMON * len(shown), _COMMON_LEAST))
 
 
 def _flat(shown: np.ndarray) -> np.ndarray:
@@ -133,13 +152,11 @@ def _flat(shown: np.ndarray) -> np.ndarray:
     return np.asarray((levels[:, most - 1 :] - levels[:, : 1 - most] < _FLAT_LEVELS).any(axis=1))
 
 
-def _alike(
-    shown: np.ndarray, tints: np.ndarray | None, pairs: np.ndarray, strict: np.ndarray, by_chance: float
-) -> np.ndarray:
-    """Whether each pair is of copies: nearer than by chance, or the same when laid over each other where that tells."""
+def _alike(shown: np.ndarray, tints: np.ndarray | None, pairs: np.ndarray, limits: _Limits) -> np.ndarray:
+    """Whether each pair is of copies: nearer than its limit, or the same when laid over each other where that tells."""
     spans = apart(shown, pairs)
-    found = spans < by_chance
-    worth = ~found & (spans < _APART) & ~strict[pairs].any(axis=1)
+    found = spans < limits.spans[pairs].min(axis=1)
+    worth = ~found & (spans < _APART) & ~limits.plain[pairs].any(axis=1)
     found[worth] = laid_over(shown, pairs[worth]) < ALIKE
     if tints is not None:
         found[found] = ~tinted(tints, pairs[found])

@@ -1,4 +1,4 @@
-"""Images that are odd: almost empty, dark, bright, blurred, or of another size than the rest."""
+"""Images that are odd: almost empty, dark, bright, blurred, of another size or sort than the rest."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from lensmith.data.images import Facts
-from lensmith.data.inspection.findings import Finding, Severity, mending
-from lensmith.data.inspection.labels.reporting import counted
+from lensmith.data.inspection.findings import Finding, Severity, counted, mending
 from lensmith.records import Records
 
 _EMPTY = 2.0  # gray levels of deviation; what an encoder leaves of a plain area stays below
@@ -18,8 +17,8 @@ _DARK, _BRIGHT = 50, 205  # of 255: so much at the most, so little at the least,
 _SHARP_SIDE = 64  # pixels a side; in smaller images edges and blur look the same
 _BLURRED = 0.25  # sharpness; a photo out of focus by 3 pixels of 500 has about 0.1, a usual one 0.6 to 1
 _FAR = 3.5  # robust deviations from the median, after Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993)
-_ENOUGH = 20  # images, to say what is usual among them
-_OTHERS = 0.1  # of all images: more are not blurred but another sort of picture
+_ENOUGH = 8  # images, to say what is usual among them
+_OTHERS, _FEW = 0.1, 2  # of all images, and number of few: more are not blurred but another sort of picture
 _SMALL_AREA, _SMALL_SIDE = 1 / 16, 16  # of the median area; pixels
 _LONG = 4  # times as long, for its width, as the median image
 
@@ -116,6 +115,30 @@ def odd_sizes(records: Records, facts: Sequence[Facts]) -> Iterator[Finding]:
             yield Finding("size", "warning", f"{_images(len(files))} {said} {median}", remedy, files)
 
 
+def turned_and_mixed(records: Records, facts: Sequence[Facts]) -> Iterator[Finding]:
+    """Images that had to be turned or converted; nothing is lost by either.
+
+    Args:
+        records: images.
+        facts: of each.
+    """
+    pairs = list(zip(records, facts, strict=True))
+    turned = tuple(record.source for record, fact in pairs if fact.orientation != 1)
+    if turned:
+        message = f"{counted(len(turned), 'image')} turned upright, as the EXIF block says that the camera was turned"
+        yield Finding("orientation", "info", message, "Nothing need be done", turned)
+    gray = tuple(record.source for record, fact in pairs if fact.channels == 1)
+    if 0 < len(gray) < len(facts):
+        message = (
+            f"{counted(len(gray), 'gray image')} among {len(facts) - len(gray):,} in colour: all are read as colour"
+        )
+        yield Finding("mode", "info", message, "Nothing need be done", gray)
+    deep = tuple(record.source for record, fact in pairs if fact.bits > 8)
+    if deep:
+        message = f"{counted(len(deep), 'image')} of more than 8 bits a channel: the values are scaled to 0..255"
+        yield Finding("mode", "info", message, "Nothing need be done", deep)
+
+
 def _images(count: int) -> str:
     return f"{counted(count, 'image')} {'is' if count == 1 else 'are'}"
 
@@ -141,4 +164,4 @@ def _blurred(sharpness: Sequence[float | None]) -> np.ndarray:
     spread = 1.4826 * np.median(np.abs(logs - middle))
     marked = np.zeros(len(values), bool)
     marked[known] = (values[known] < _BLURRED) & (logs - middle < -_FAR * spread)
-    return marked if marked.sum() <= _OTHERS * len(marked) else np.zeros(len(values), bool)
+    return marked if marked.sum() <= max(_OTHERS * len(marked), _FEW) else np.zeros(len(values), bool)

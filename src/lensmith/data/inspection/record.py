@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lensmith.data.inspection.findings import Counts, Finding
+from lensmith.data.inspection.classes import Counts
+from lensmith.data.inspection.findings import Finding
 from lensmith.records import Records
 
 Spread = tuple[float, float, float]  # smallest, median, largest

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lensmith.data.images import EXTENSIONS
-from lensmith.data.inspection.findings import Finding, mending
-from lensmith.data.inspection.labels.reporting import counted
+from lensmith.data.inspection.findings import Finding, counted, mending
 from lensmith.records import Boxes, Problem, Records
 
 _MANY = 0.5  # of all: more, and something went wrong with the whole collection

@@ -44,8 +44,6 @@ def _without_profiler_warning() -> Iterator[None]:
 with _without_profiler_warning():
     import grain
 
-_KINDS = ("class", "classes", "number", "points", "boxes", "mask")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batches:
@@ -248,7 +246,6 @@ def _labels(records: Records, tasks: Sequence[str] | None) -> dict[str, Labels]:
         raise check.DataError(f"{records.name}: the records have no targets")
     labels = {task: records.labels[check.one_of("task", task, records.labels)] for task in wanted}
     for task, one in labels.items():
-        check.one_of(f"kind of task {task!r}", one.kind, _KINDS)
         for record in records if one.kind == "mask" else ():
             check_has(record, task)
     return labels
@@ -280,6 +277,7 @@ def _plan(examples: Examples, size: int, budget: int, threads: int) -> Plan:
     if shape is not None:
         image = image_bytes(examples.records, shape[2], None if examples.exact else examples.largest)
         image *= 4 if examples.augment and examples.augment.mosaic else 1
+        image += 2 * 4 * values  # at the model's size: as it was resampled, and as it was changed then
     fixed = in_memory(examples.records) and examples.augment is None and not masks
     return plan(
         budget,

@@ -44,9 +44,9 @@ class Pixels:
     def resized(self, size: tuple[int, int]) -> np.ndarray:
         """At a target's height and width: ``(h, w, channels)``, 0..255, float32 or, in whole levels, uint8.
 
-        As :func:`lensmith.data.resize`; but a quick one that is less than twice the target along one side, and at
-        least the target along both, is shrunk linearly: a quarter of the time. Below that the area average costs
-        little beside the decode, and is the closer the more pixels it averages.
+        As :func:`lensmith.data.resize`; but a quick one is shrunk linearly, in a quarter of the time, unless both
+        sides are twice the target's or more (the more pixels it averages, the more the exact way is worth) or one
+        is smaller than the target's.
         """
         before = self.values.shape[:2]
         if before == size:

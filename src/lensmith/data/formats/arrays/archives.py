@@ -17,8 +17,8 @@ from lensmith.data.formats.arrays.memory import from_arrays, from_rows
 from lensmith.data.formats.arrays.names import TASK, Key, parse
 from lensmith.data.formats.arrays.writing import write_archive
 from lensmith.data.formats.format import Format, Hints
+from lensmith.data.formats.text import read_names
 from lensmith.data.formats.walking import entries, holds_image, shown
-from lensmith.data.formats.writing import read_lines
 from lensmith.records import PARTS, Labels, Problem, Record, Records
 
 LAYOUT = "arrays named x or images, with y or labels, if need be with _train, _val or _test behind"
@@ -243,7 +243,7 @@ def _labels(task: str, arrays: list[np.ndarray], names: Sequence[str] | None) ->
 def _names(task: str, found: _Found, hints: Hints) -> list[str] | None:
     only = {key.task for key in found if key.role == "target"} == {task}
     if hints.names is not None and (only or task == TASK):
-        return list(read_lines(hints.names))
+        return list(read_names(hints.names, gaps=False))
     own = [stored for key, stored in found.items() if key.role == "names" and key.task == task]
     general = [stored for key, stored in found.items() if key.role == "names" and key.task is None]
     for stored in own or (general if only or task == TASK else []):

@@ -16,8 +16,10 @@ from lensmith.data.formats.arrays.files import check_growth, named_errors
 from lensmith.data.formats.arrays.memory import from_arrays
 from lensmith.data.formats.arrays.writing import inputs_of
 from lensmith.data.formats.format import Format, Hints
-from lensmith.data.formats.walking import PART_OF, entries, shown
-from lensmith.data.formats.writing import part_name, read_lines
+from lensmith.data.formats.parts import part_in
+from lensmith.data.formats.text import read_names
+from lensmith.data.formats.walking import entries, shown
+from lensmith.data.formats.writing import part_name
 from lensmith.records import PARTS, Labels, Problem, Record, Records
 
 LAYOUT = "idx files, such as train-images-idx3-ubyte.gz with train-labels-idx1-ubyte.gz"
@@ -124,7 +126,7 @@ def _class_names(root: Path, names: Path | None, labels: list[np.ndarray]) -> tu
     beside = (root if root.is_dir() else root.parent) / NAMES_FILE
     if names is None and not beside.is_file():
         return tuple(str(index) for index in range(1 + max((int(array.max()) for array in labels), default=-1)))
-    return read_lines(names or beside)
+    return read_names(names or beside, gaps=False)
 
 
 def _pairs(root: Path) -> list[_Pair]:
@@ -134,7 +136,7 @@ def _pairs(root: Path) -> list[_Pair]:
     by_key = {key: file for file in files if (key := _key(file.name))}
     wanted = None if root.is_dir() else _key(root.name)
     pairs = [
-        _Pair(file, by_key.get((before, "labels")), _part(before))
+        _Pair(file, by_key.get((before, "labels")), part_in(before.replace("t10k", "test")))
         for (before, what), file in by_key.items()
         if what == "images" and (wanted is None or wanted[0] == before)
     ]
@@ -148,12 +150,6 @@ def _key(name: str) -> tuple[str, str] | None:
     """What stands before, and images or labels; None where the name is no such name."""
     match = _NAMED.fullmatch(name)
     return (match["before"].lower(), match["what"].lower()) if match else None
-
-
-def _part(before: str) -> str | None:
-    words = [word for word in re.split(r"[^a-z0-9]+", before) if word]
-    found = [PART_OF.get("test" if word == "t10k" else word) for word in words]
-    return next((part for part in found if part), None)
 
 
 def _numbers(path: Path, axes: int) -> np.ndarray:

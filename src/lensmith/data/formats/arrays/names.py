@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from lensmith.data.formats.walking import PART_OF
+from lensmith.data.formats.parts import PART_OF
 
 TASK = "label"
 _INPUTS = ("x", "data", "features", "image", "images", "img", "imgs", "inputs", "pixels")

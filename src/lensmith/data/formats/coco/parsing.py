@@ -12,7 +12,8 @@ from typing import Any
 from lensmith import check
 from lensmith.data.formats.annotations import count, is_finite, number, short
 from lensmith.data.formats.coco.masks import outline
-from lensmith.data.formats.walking import shown
+from lensmith.data.formats.text import read_text
+from lensmith.data.formats.walking import is_unicode, shown
 from lensmith.records import Polygons, Problem
 
 Id = int | str
@@ -83,9 +84,9 @@ class _Reading:
 
 def _load(file: Path) -> dict[str, list[Any]]:
     try:
-        content = json.loads(file.read_bytes())
-    except OSError as error:
-        raise check.DataError(f"{shown(file)}: cannot be opened: {(error.strerror or str(error)).lower()}") from error
+        content = json.loads(read_text(file, largest=None))
+    except check.DataError:
+        raise
     except (ValueError, RecursionError) as error:
         raise check.DataError(check.sentence(shown(file), "JSON", f"what is none: {error}")) from error
     lists = {name: content.get(name) for name in _LISTS} if isinstance(content, dict) else {}
@@ -137,7 +138,7 @@ def _categories(reading: _Reading, values: list[Any], used: set[Id]) -> dict[Id,
         name = entry.get("name")
         if isinstance(name, int | float) and not isinstance(name, bool):
             name = str(name)
-        if not isinstance(name, str) or not name.strip():
+        if not isinstance(name, str) or not name.strip() or not is_unicode(name):
             reading.put_aside(f"category {key!r}", check.sentence("name", "a text", short(name)))
             continue
         names[key] = name

@@ -11,18 +11,18 @@ import numpy as np
 
 from lensmith import check
 from lensmith.data.formats.annotation_places import (
-    Listing,
     files_named,
     folder_part,
     image_folders,
     likely_folders,
-    part_in,
     relative_path,
 )
 from lensmith.data.formats.annotations import class_names, count, nothing_usable, stated_size, summary, task_name
 from lensmith.data.formats.coco.parsing import Content, Image, Object, parse
 from lensmith.data.formats.coco.writing import HOLDS, NAME, write
 from lensmith.data.formats.format import Format, Hints
+from lensmith.data.formats.listing import Listing
+from lensmith.data.formats.parts import part_in
 from lensmith.data.formats.walking import shown
 from lensmith.records import Boxes, Labels, Problem, Record, Records
 
@@ -32,7 +32,7 @@ LAYOUT = "COCO: a JSON file with the lists images, annotations and categories, b
 _HEAD = 2**16  # bytes
 _SMALL = 2**22
 _SOME = 50  # JSON files of a folder that are opened to find out
-_KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+_KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*[\[{n]')  # a list; else the reader says what is wrong
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 from lensmith import check
 from lensmith.data.formats.folders.names import add_places
 from lensmith.data.formats.format import Format, Hints
+from lensmith.data.formats.parts import PART_OF
 from lensmith.data.formats.walking import (
     CLOSED,
-    PART_OF,
     check_opens,
     entries,
     folders,

@@ -12,8 +12,8 @@ from pathlib import Path
 from lensmith import check
 from lensmith.data.formats.folders.patterns import Pattern
 from lensmith.data.formats.format import Format, Hints
+from lensmith.data.formats.parts import PART_OF
 from lensmith.data.formats.walking import (
-    PART_OF,
     check_opens,
     folders,
     holds_image,
@@ -32,24 +32,8 @@ LAYOUT = "a folder of images with the label in front of a number in most file na
 _WORDS = re.compile(r"(?P<label>[^\W\d_]+(?:[ _-][^\W\d_]+)*)[._ -]+(?P<rest>\D*\d.*)", re.DOTALL)
 _NUMBER = re.compile(r"\W*(\d+)\W*")
 # What cameras, phones and programs put before the number of a picture says nothing about what it shows.
-_CAMERAS = frozenset(
-    (
-        "dsc",
-        "dscf",
-        "dscn",
-        "frame",
-        "image",
-        "img",
-        "imgp",
-        "photo",
-        "pic",
-        "picture",
-        "pxl",
-        "scan",
-        "screenshot",
-        "wp",
-    )
-)
+_CAMERAS = {"dsc", "dscf", "dscn", "frame", "image", "img", "imgp"}
+_CAMERAS |= {"photo", "pic", "picture", "pxl", "scan", "screenshot", "wp"}
 _FITTING = 0.9  # of the names, at the least
 
 _File = tuple[Path, str | None]  # an image, and the part its folder says it belongs to

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lensmith import check
 from lensmith.data.formats.format import Format, Hints
+from lensmith.data.formats.parts import PART_OF
 from lensmith.data.formats.walking import (
-    PART_OF,
     check_opens,
     entries,
     folders,

@@ -10,7 +10,7 @@ import numpy as np
 
 from lensmith import check
 from lensmith.data import images
-from lensmith.data.formats.yolo.config import read_text
+from lensmith.data.formats.text import read_text
 from lensmith.data.masks import VOID
 
 FILES = ("labelmap.txt", "label_colors.txt", "class_dict.csv")

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lensmith import boxes
-from lensmith.data.formats.tables.cells import as_number, is_empty, number_of
+from lensmith.data.formats.tables.cells import Cell, as_number, is_empty, number_of
 from lensmith.data.formats.tables.names import MARKS, plain
-from lensmith.data.formats.tables.table import Cell, Row
+from lensmith.data.formats.tables.table import Row
 from lensmith.records import Boxes
 
 _YES = ("1", "1.0", "true", "yes")

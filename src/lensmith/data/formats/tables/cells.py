@@ -8,8 +8,9 @@ import numpy as np
 
 from lensmith import check
 from lensmith.data.formats.tables.addresses import is_url
-from lensmith.data.formats.tables.table import Cell
 from lensmith.data.images import EXTENSIONS
+
+Cell = str | tuple[str, ...] | np.ndarray  # text, several labels, numbers or pixels; an empty text where there is none
 
 TOO_LARGE = 2.0**128 - 2.0**103  # what is below is a finite float32 once it is rounded
 _LIST_SIGNS = str.maketrans("[],", "   ")

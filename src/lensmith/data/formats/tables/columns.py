@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.tables.images import locate, square
+from lensmith.data.formats.tables.images import square
 from lensmith.data.formats.tables.labels import Task, box_task, label_columns, listed, tasks_of
 from lensmith.data.formats.tables.names import (
     CORNERS,
@@ -128,12 +128,13 @@ def _image_group_part(
     table: Table, columns: Sequence[str], seen: Mapping[str, Seen], hints: Hints, named: Sequence[str]
 ) -> Roles:
     unnamed = [one for one in columns if one not in named]
-    image = hints.image or (None if hints.rows else _image_column(table, unnamed, seen))
+    image = hints.image or (None if hints.rows else image_column(table, unnamed, seen))
     group = hints.group or next((one for one in unnamed if plain(one) == "group"), None)
     return Roles(image=image, group=group, part=_part_column([one for one in unnamed if one != image], seen))
 
 
-def _image_column(table: Table, columns: Sequence[str], seen: Mapping[str, Seen]) -> str | None:
+def image_column(table: Table, columns: Sequence[str], seen: Mapping[str, Seen]) -> str | None:
+    """The column whose cells are paths, URLs or pixels of images, or name files that are there; None without one."""
     columns = [one for one in columns if seen[one].filled]
     named = [one for one in columns if plain(one) in IMAGE_NAMES]
     for one in sorted(columns, key=lambda one: seen[one].urls):  # a file here is better than one elsewhere
@@ -146,9 +147,16 @@ def _image_column(table: Table, columns: Sequence[str], seen: Mapping[str, Seen]
         if one in named and not seen[one].numbers:
             return one
         may_be = one in named or plain(one) in ("id", "imageid")
-        if may_be and locate(seen[one].first, table.folders) is not None:
+        if may_be and _is_there(seen[one].first, table):
             return one
     return None
+
+
+def _is_there(text: str, table: Table) -> bool:
+    try:
+        return table.images.locate(text) is not None
+    except check.DataError:  # several of this name: for the reader to say
+        return True
 
 
 def _part_column(columns: Sequence[str], seen: Mapping[str, Seen]) -> str | None:

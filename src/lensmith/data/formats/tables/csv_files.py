@@ -6,20 +6,25 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from lensmith import check
 from lensmith.data.formats.format import Format, Hints
+from lensmith.data.formats.parts import part_in
 from lensmith.data.formats.tables import csv_writing
+from lensmith.data.formats.tables.columns import image_column
 from lensmith.data.formats.tables.csv_lines import look, read_lines
+from lensmith.data.formats.tables.images import ImageFolders
 from lensmith.data.formats.tables.names import MARKS, PART_WORDS
 from lensmith.data.formats.tables.reading import read_tables
+from lensmith.data.formats.tables.survey import survey
 from lensmith.data.formats.tables.table import Table
-from lensmith.data.formats.walking import shown
-from lensmith.data.images import EXTENSIONS
+from lensmith.data.formats.walking import folders, holds_image, loose_images, shown
 from lensmith.records import Problem, Records
 
 SUFFIXES = (".csv", ".tsv")
+_HEAD = 1000  # lines looked at to learn whether a table names images
 HOLDS = frozenset(MARKS)  # what is said of a box, beside its corners and class
 
 
@@ -64,8 +69,8 @@ def _csv_files(folder: Path) -> list[Path]:
 
 
 def _tables_of(folder: Path) -> list[Path]:
-    """The only table of a folder, or those that are called by their part."""
-    found = _csv_files(folder)
+    """The only table of a folder, or those that are called by their part; a form for answers to a contest is none."""
+    found = [one for one in _csv_files(folder) if "submission" not in one.stem.lower()]
     exact = [one for one in found if one.stem.lower() in PART_WORDS]
     parts = exact or [one for one in found if _part(one)]
     if exact or (len(parts) == len(found) > 1):
@@ -84,19 +89,26 @@ def _part(path: Path) -> str | None:
 
 
 def _goes_with_images(folder: Path, tables: Sequence[Path]) -> bool:
-    """Whether there are images beside, or where a table's images lie, or nothing else at all."""
-    inner = [one for one in folder.iterdir() if one.name[0] != "." and one not in tables]
-    if not any(one.is_dir() for one in inner):
+    """Whether a table is what a folder is about: there are no images, or it names them, and not a folder a class."""
+    if not holds_image(folder):
         return True
-    names = {"images", *(table.stem.lower() for table in tables)}
-    return any(one.suffix.lower()[1:] in EXTENSIONS or (one.is_dir() and one.name.lower() in names) for one in inner)
+    usual = {"images", *(table.stem.lower() for table in tables)}
+    inner = folders(folder)
+    if not loose_images(folder, []) and not any(one.name.lower() in usual for one in inner):
+        classes = [one for one in inner if part_in(one.name) is None and holds_image(one)]
+        if len(classes) > 1:
+            return False
+    table = _table(tables[0], Hints())
+    head = replace(table, lines=lambda: islice(table.lines(), _HEAD))
+    return image_column(head, head.columns, survey([head])[0]) is not None
 
 
 def _table(path: Path, hints: Hints) -> Table:
     names, has_header, dialect = look(path, hints)
-    folders = (hints.images,) if hints.images else (path.parent, path.parent / "images", path.parent / path.stem)
+    part = _part(path)
+    images = ImageFolders([hints.images]) if hints.images else ImageFolders.beside(path, part)
     lines = partial(read_lines, path, len(names), skip=has_header, dialect=dialect)
-    return Table(str(path), names, lines, folders, _part(path), has_header)
+    return Table(str(path), names, lines, images, part, has_header)
 
 
 CSV = Format(

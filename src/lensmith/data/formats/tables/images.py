@@ -9,26 +9,61 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from lensmith import check
+from lensmith.data.formats.listing import Listing
+from lensmith.data.formats.parts import part_in
 from lensmith.data.formats.tables.cells import looks_like_image
-from lensmith.data.formats.walking import shown
-from lensmith.data.images import EXTENSIONS
+from lensmith.data.formats.walking import folders, shown
+from lensmith.records import PARTS
 
+MISSING = "the image is missing:"
 _ODD = frozenset("\\:")  # in a path, beside a slash in front or two dots: it may leave its folder
+_FEW = 32  # folders beside a table, into which one can look without having been told
 
 
-def find_image(text: str, folders: Sequence[Path]) -> Path:
-    """The file that a relative path leads to, from the first of the folders in which it exists.
+class ImageFolders:
+    """The folders that relative image paths may start from, in order. Each is listed once, when it is first needed."""
 
-    Raises:
-        DataError: it is absolute, leaves its folder, or is nowhere; says only that, for the caller knows the place.
-    """
-    # Most paths are plain, and a table has many: only the others are taken apart.
-    if text.startswith("/") or not _ODD.isdisjoint(text) or ".." in text:
-        _check_stays(text)
-    found = locate(text, folders)
-    if found is None:
-        raise check.DataError(f"the image is missing: {text!r} is not in {' or '.join(map(shown, folders))}")
-    return found
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders, self._listing = tuple(folders), Listing()
+
+    @staticmethod
+    def beside(file: Path, part: str | None = None) -> ImageFolders:
+        """For the table in a file: its own folder, ``images/``, a folder of its name, and others as far as they fit.
+
+        Beside ``train.csv`` that is ``train_images/``, but not ``test_images/``.
+        """
+        usual = [file.parent, file.parent / "images", file.parent / file.stem]
+        found = folders(file.parent)
+        parts = {folder: part_in(folder.name) for folder in found if folder not in usual}
+        fit = [folder for folder, own in parts.items() if part is None or own in (part, None)]
+        order = [part, None, *PARTS]
+        return ImageFolders(
+            [*usual, *sorted(fit, key=lambda one: order.index(parts[one]))[: _FEW * (len(found) <= _FEW)]]
+        )
+
+    def find(self, text: str) -> Path:
+        """The file that a relative path leads to, from the first of the folders in which it exists.
+
+        Raises:
+            DataError: it is absolute, leaves its folder, or is nowhere; says only that, for the caller knows the place.
+        """
+        # Most paths are plain, and a table has many: only the others are taken apart.
+        if text.startswith("/") or not _ODD.isdisjoint(text) or ".." in text:
+            _check_stays(text)
+        found = self.locate(text)
+        if found is None:
+            few = " or ".join(map(shown, self._folders[:3]))
+            raise check.DataError(f"{MISSING} {text[:80]!r} is not in {few}")
+        return found
+
+    def locate(self, text: str) -> Path | None:
+        """The file of this name, with a suffix or without, in the first of the folders that has it; or None."""
+        name = text.replace("\\", "/")
+        found = self._listing.find(self._folders, name)
+        if found is None and not looks_like_image(text):
+            above, _, last = name.rpartition("/")
+            found = self._listing.find_stem([folder / above for folder in self._folders], last) if last else None
+        return found
 
 
 def _check_stays(text: str) -> None:
@@ -40,22 +75,6 @@ def _check_stays(text: str) -> None:
         depth += -1 if step == ".." else 1
         if depth < 0:
             raise check.DataError(f"the path {text!r} climbs out of its folder")
-
-
-def locate(text: str, folders: Sequence[Path]) -> Path | None:
-    """The file of this name, with a suffix or without, in the first of the folders that has it; or None."""
-    spellings = [text, text.replace("\\", "/")] if "\\" in text else [text]
-    if not looks_like_image(text):
-        spellings += [f"{text}.{suffix}" for suffix in EXTENSIONS]
-    for folder in folders:
-        for spelling in spellings:
-            path = folder / spelling
-            try:
-                if path.is_file():
-                    return path
-            except OSError:  # a name longer than the system allows
-                continue
-    return None
 
 
 def square(count: int) -> tuple[int, int, int] | None:

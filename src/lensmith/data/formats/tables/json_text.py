@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lensmith import check
-from lensmith.data.formats.walking import closed, shown
-
-
-def read_text(file: Path) -> str:
-    """The text of a file.
-
-    Raises:
-        DataError: it cannot be opened, or is no UTF-8; names the line.
-    """
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = bytes(error.object[: error.start]).count(b"\n") + 1
-        raise check.DataError(check.sentence(f"{shown(file)}:{line}", "text in UTF-8", "other bytes")) from error
-    except OSError as error:
-        raise check.DataError(f"{shown(file)}: {closed(error)}") from error
 
 
 def parse(text: str, place: str) -> object:

@@ -11,11 +11,14 @@ from pathlib import Path
 from lensmith import check
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.tables import own_writing
-from lensmith.data.formats.tables.json_text import numbers_in, parse, read_text
+from lensmith.data.formats.tables.cells import Cell
+from lensmith.data.formats.tables.images import ImageFolders
+from lensmith.data.formats.tables.json_text import numbers_in, parse
 from lensmith.data.formats.tables.names import MARKS
 from lensmith.data.formats.tables.own_reading import FILE, read_own
 from lensmith.data.formats.tables.reading import read_tables
-from lensmith.data.formats.tables.table import Cell, Line, Table
+from lensmith.data.formats.tables.table import Line, Table
+from lensmith.data.formats.text import read_text
 from lensmith.data.formats.walking import closed, shown
 from lensmith.records import Problem, Records
 
@@ -71,20 +74,20 @@ def _read(path: Path, hints: Hints) -> Records:
     file = _file_of(path) if path.is_dir() else path
     if file is None:
         raise check.DataError(check.sentence(shown(path), f"one JSON file, or {FILE}", "none, or several"))
-    folders = (hints.images,) if hints.images else (file.parent, file.parent / "images", file.parent / file.stem)
+    images = ImageFolders([hints.images]) if hints.images else ImageFolders.beside(file)
     content = None if file.suffix.lower() in _LINES else _content(file)
     if isinstance(content, dict) and "lensmith" in content:
-        return read_own(content, file, (*folders, file.parent), str(path))
+        return read_own(content, file, images, str(path))
     objects = _objects(content, file)
     columns = tuple(dict.fromkeys(key for _, one in objects() if isinstance(one, dict) for key in one))
     if not columns:
         raise check.DataError(check.sentence(shown(file), _LIST, "no object that has a key"))
-    return read_tables([Table(str(file), columns, partial(_rows, objects, columns), folders)], hints, str(path))
+    return read_tables([Table(str(file), columns, partial(_rows, objects, columns), images)], hints, str(path))
 
 
 def _content(file: Path) -> object | None:
     """What a file holds; None where it is an object a line."""
-    text = read_text(file)
+    text = read_text(file, largest=None)
     try:
         return parse(text, shown(file))
     except check.DataError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import cast
 
-from lensmith.data.formats.walking import PART_OF
+from lensmith.data.formats.parts import PART_OF
 from lensmith.records import Kind
 
 IMAGE_NAMES = {"image", "images", "img", "file", "filename", "path", "filepath", "imagepath", "imagefile", "imagename"}

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from lensmith import check
+from lensmith.data.formats.tables.images import ImageFolders
 from lensmith.data.formats.tables.json_text import object_in
 from lensmith.data.formats.tables.own_targets import array_in, path_in, target_in
 from lensmith.data.formats.walking import shown
@@ -36,13 +37,13 @@ from lensmith.records import PARTS, Labels, Problem, Record, Records
 FILE = "records.json"
 
 
-def read_own(content: Mapping[str, Any], file: Path, folders: Sequence[Path], name: str) -> Records:
+def read_own(content: Mapping[str, Any], file: Path, images: ImageFolders, name: str) -> Records:
     """Read the form of our own.
 
     Args:
         content: of the file, an object with the key ``lensmith``.
         file: that it stands in.
-        folders: where relative paths may start from, in order.
+        images: where relative paths may start from.
         name: of the records.
 
     Raises:
@@ -55,7 +56,7 @@ def read_own(content: Mapping[str, Any], file: Path, folders: Sequence[Path], na
     if not isinstance(given, dict) or not isinstance(examples, list):
         raise check.DataError(check.sentence(shown(file), "'labels', an object, and 'examples', a list", "others"))
     labels = {task: _labels(one, f"{shown(file)}: labels of {task!r}") for task, one in given.items()}
-    items, problems = _records(examples, str(file), labels, folders)
+    items, problems = _records(examples, str(file), labels, images)
     if not items:
         got = f"none; the first, {shown(problems[0].source)}: {problems[0].reason}" if problems else "none"
         raise check.DataError(check.sentence(shown(file), "at least one example that can be used", got))
@@ -63,13 +64,13 @@ def read_own(content: Mapping[str, Any], file: Path, folders: Sequence[Path], na
 
 
 def _records(
-    examples: Sequence[object], name: str, labels: Mapping[str, Labels], folders: Sequence[Path]
+    examples: Sequence[object], name: str, labels: Mapping[str, Labels], images: ImageFolders
 ) -> tuple[list[Record], list[Problem]]:
     items, problems = [], []
     for index, example in enumerate(examples):
         source = f"{name}[{index}]"
         try:
-            items.append(_record(object_in(example, "the example"), source, labels, folders))
+            items.append(_record(object_in(example, "the example"), source, labels, images))
         except check.LensmithError as error:
             problems.append(Problem(source, str(error).removeprefix(f"{source}: ")))
     return items, problems
@@ -86,11 +87,11 @@ def _labels(given: object, place: str) -> Labels:
         raise check.DataError(f"{place}: {error}") from error
 
 
-def _record(example: Mapping[str, Any], source: str, labels: Mapping[str, Labels], folders: Sequence[Path]) -> Record:
+def _record(example: Mapping[str, Any], source: str, labels: Mapping[str, Labels], images: ImageFolders) -> Record:
     targets = {}
     for task, value in object_in(example.get("targets", {}), "targets").items():
         check.one_of("task", task, labels)
-        targets[task] = target_in(value, f"target of {task!r}", labels[task], folders)
+        targets[task] = target_in(value, f"target of {task!r}", labels[task], images)
     facts = object_in(example.get("facts", {}), "facts")
     row, image, group, part, size = (example.get(key) for key in ("row", "image", "group", "part", "size"))
     if part is not None:
@@ -100,7 +101,7 @@ def _record(example: Mapping[str, Any], source: str, labels: Mapping[str, Labels
         raise check.DataError(check.sentence("group and facts", "texts", repr(texts)[:80]))
     return Record(
         source,
-        image=None if image is None else path_in(image, "image", folders),
+        image=None if image is None else path_in(image, "image", images),
         row=None if row is None else array_in(row, "row", 1),
         targets=targets,
         group=group,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +10,20 @@ import numpy as np
 
 from lensmith import check
 from lensmith.data.formats.tables.cells import TOO_LARGE
-from lensmith.data.formats.tables.images import find_image
+from lensmith.data.formats.tables.images import ImageFolders
 from lensmith.data.formats.tables.json_text import list_in, numbers_in, object_in
 from lensmith.data.formats.tables.names import MARKS
 from lensmith.records import Boxes, Labels, Target
 
 
-def target_in(value: Any, place: str, labels: Labels, folders: Sequence[Path]) -> Target:
+def target_in(value: Any, place: str, labels: Labels, images: ImageFolders) -> Target:
     """What is written of a target → the target.
 
     Args:
         value: what is written.
         place: what to call it in a message.
         labels: of its task.
-        folders: where the paths of masks may start from, in order.
+        images: where the paths of masks may start from.
 
     Raises:
         DataError: it is not what the kind of its labels says.
@@ -38,7 +38,7 @@ def target_in(value: Any, place: str, labels: Labels, folders: Sequence[Path]) -
     if labels.kind == "points":
         return _sized(_points(value, place), place, labels)
     if labels.kind == "mask":
-        return path_in(value, place, folders)
+        return path_in(value, place, images)
     return _boxes(object_in(value, place), place, labels)
 
 
@@ -59,7 +59,7 @@ def array_in(value: object, place: str, axes: int, dtype: type[np.floating] = np
     return array.astype(dtype)
 
 
-def path_in(value: object, place: str, folders: Sequence[Path]) -> Path:
+def path_in(value: object, place: str, images: ImageFolders) -> Path:
     """The file that a written path leads to.
 
     Raises:
@@ -67,7 +67,7 @@ def path_in(value: object, place: str, folders: Sequence[Path]) -> Path:
     """
     if not isinstance(value, str):
         raise check.DataError(check.sentence(place, "the path of a file", type(value).__name__))
-    return find_image(value, folders)
+    return images.find(value)
 
 
 def _boxes(value: Mapping[str, Any], place: str, labels: Labels) -> Boxes:

@@ -10,6 +10,7 @@ from lensmith.data.formats.format import Hints
 from lensmith.data.formats.tables import download
 from lensmith.data.formats.tables.addresses import is_url
 from lensmith.data.formats.tables.columns import Roles, choose
+from lensmith.data.formats.tables.images import MISSING
 from lensmith.data.formats.tables.rows import Building
 from lensmith.data.formats.tables.survey import survey
 from lensmith.data.formats.tables.table import Line, Table
@@ -47,7 +48,9 @@ def read_tables(tables: Sequence[Table], hints: Hints, name: str) -> Records:
     problems = (*lacking, *build.problems)
     if not build.items:
         got = f"none; the first, {shown(problems[0].source)}: {problems[0].reason}" if problems else "none"
-        raise check.DataError(check.sentence(shown(name), "at least one row that can be used", got))
+        lost = hints.images is None and any(problem.reason.startswith(MISSING) for problem in problems)
+        remedy = "Say where the images are: --read images=FOLDER" if lost else ""
+        raise check.DataError(check.sentence(shown(name), "at least one row that can be used", got, remedy))
     return Records(tuple(build.items), build.labels(), name, problems, _layout(roles))
 
 

@@ -12,6 +12,7 @@ from lensmith import check
 from lensmith.data.formats.tables.addresses import is_url
 from lensmith.data.formats.tables.boxed import Boxed, read_box, read_size
 from lensmith.data.formats.tables.cells import (
+    Cell,
     as_number,
     is_empty,
     is_list_of_numbers,
@@ -21,10 +22,10 @@ from lensmith.data.formats.tables.cells import (
     text_of,
 )
 from lensmith.data.formats.tables.columns import Roles
-from lensmith.data.formats.tables.images import find_image, to_pixels
+from lensmith.data.formats.tables.images import to_pixels
 from lensmith.data.formats.tables.labels import OBJECTS, Task
 from lensmith.data.formats.tables.names import FACT, PART_WORDS
-from lensmith.data.formats.tables.table import Cell, Row, Table
+from lensmith.data.formats.tables.table import Row, Table
 from lensmith.records import Boxes, Labels, Problem, Record, Target
 
 _AT_URL = "the image is at a URL; name a folder to fetch into: download=FOLDER (--read download=FOLDER)"
@@ -130,7 +131,7 @@ class Building:
         if is_list_of_numbers(cell):
             return to_pixels(listed_in(cell))
         if not is_url(cell):
-            return find_image(cell, row.table.folders)
+            return row.table.images.find(cell)
         found = self._fetched.get(cell.strip())
         if isinstance(found, Path):
             return found

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lensmith.data.formats.tables.addresses import is_url
-from lensmith.data.formats.tables.cells import as_number, is_list_of_numbers, looks_like_image
-from lensmith.data.formats.tables.table import Cell, Line, Table
+from lensmith.data.formats.tables.cells import Cell, as_number, is_list_of_numbers, looks_like_image
+from lensmith.data.formats.tables.table import Line, Table
 
 FEW = 50  # different whole numbers that may be classes
 _MOST = 0.9  # of a column's cells say what it holds; the rest are mistakes, and listed

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
+from lensmith.data.formats.tables.cells import Cell
+from lensmith.data.formats.tables.images import ImageFolders
 from lensmith.records import Problem
-
-Cell = str | tuple[str, ...] | np.ndarray  # text, several labels, numbers or pixels; an empty text where there is none
 
 
 class Line(NamedTuple):
@@ -29,7 +26,7 @@ class Table:
         name: of the file.
         columns: their names; each stands once.
         lines: each with as many cells as there are columns, or what is wrong with it.
-        folders: where relative image paths may start from, in order.
+        images: where relative image paths may start from.
         part: of all lines, where the file's name says so.
         header: whether the names stand in the file.
     """
@@ -37,7 +34,7 @@ class Table:
     name: str
     columns: tuple[str, ...]
     lines: Callable[[], Iterator[Line | Problem]]
-    folders: tuple[Path, ...] = ()
+    images: ImageFolders = field(default_factory=lambda: ImageFolders(()))
     part: str | None = None
     header: bool = True
 

@@ -7,7 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from lensmith.data.formats.annotation_places import files_named, part_of, stem_of
+from lensmith.data.formats.annotation_places import files_named
+from lensmith.data.formats.listing import image_stem
+from lensmith.data.formats.parts import part_of
 from lensmith.records import Problem
 
 
@@ -46,7 +48,7 @@ def listed_parts(folder: Path, known: Collection[str], problems: list[Problem]) 
 
 
 def _stem(line: str, known: Collection[str]) -> str:
-    whole, marked = stem_of(line), stem_of(re.sub(r"\s+-?[01]$", "", line))
+    whole, marked = image_stem(line), image_stem(re.sub(r"\s+-?[01]$", "", line))
     return marked if whole not in known and marked in known else whole
 
 

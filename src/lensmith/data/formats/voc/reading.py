@@ -10,17 +10,16 @@ import numpy as np
 
 from lensmith import check
 from lensmith.data.formats.annotation_places import (
-    Listing,
     files_named,
     folder_part,
     folders_above,
     image_folders,
     likely_folders,
     relative_path,
-    stem_of,
 )
 from lensmith.data.formats.annotations import class_names, count, nothing_usable, stated_size, summary, task_name
 from lensmith.data.formats.format import Format, Hints
+from lensmith.data.formats.listing import Listing, image_stem
 from lensmith.data.formats.voc.looking import recognise
 from lensmith.data.formats.voc.parts import Listed, listed_parts
 from lensmith.data.formats.voc.writing import HOLDS, NAME, write
@@ -136,7 +135,7 @@ def _folder(
         except OSError as error:
             reading.put_aside(folder / name, f"cannot be opened: {(error.strerror or str(error)).lower()}")
             continue
-        in_list = listed.get(stem) or listed.get(stem_of(said.filename))
+        in_list = listed.get(stem) or listed.get(image_stem(said.filename))
         found.append(_Found(folder / name, said, image, part or (in_list.part if in_list else None)))
     return found
 
@@ -148,7 +147,7 @@ def _image(listing: Listing, places: list[Path], filename: str, stem: str) -> Pa
             raise check.DataError(check.sentence("<filename>", "a name inside the folder", repr(filename)))
         above, _, last = inner.rpartition("/")
         deeper = [place / above for place in places] if above else places
-        if found := listing.find(places, inner) or listing.find_stem(deeper, stem_of(last)):
+        if found := listing.find(places, inner) or listing.find_stem(deeper, image_stem(last)):
             return found
     if found := listing.find_stem(places, stem):
         return found
@@ -229,7 +228,7 @@ def _say_the_rest(
     described = {name[: -len(".xml")] for names in folders.values() for name in names}
     for folder in sorted({image.parent for image in used}):
         for name in reading.listing.images(folder):
-            if folder / name not in used and stem_of(name) not in described:
+            if folder / name not in used and image_stem(name) not in described:
                 reading.put_aside(folder / name, "an image without an annotation file")
     unread: dict[str, int] = {}
     for found in annotations:

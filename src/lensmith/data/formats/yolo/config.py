@@ -10,10 +10,9 @@ from typing import Any, Literal
 import yaml
 
 from lensmith import check
+from lensmith.data.formats.text import MOST_CLASSES, check_once, read_text
 
 _KEYS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
-_LARGEST = 8 * 2**20  # bytes of a config or of a list of names
-_CLASSES = 10_000  # more are a mistake, and each takes memory
 _NOTHING = ("", "null", "~")
 _FIRST = ("data.yaml", "config.yaml", "dataset.yaml")
 _NAME_FILES = ("classes.txt", "obj.names", "classes.names", "labels.txt", "names.txt")
@@ -149,22 +148,14 @@ def _names(given: list[Any] | dict[Any, Any], file: str) -> dict[int, str]:
         if number in names:
             raise check.DataError(f"{file}: the class number {number} stands twice; remove one of the two")
         names[number] = name
-    _unlike(names.values(), file)
+    check_once(names.values(), file)
     return dict(sorted(names.items()))
 
 
-def _unlike(names: Iterable[str], file: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise check.DataError(f"{file}: the name {name!r} stands twice; rename one of the two")
-        seen.add(name)
-
-
 def _whole(text: object, file: str, what: str) -> int:
-    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 9 and int(text) < _CLASSES:
+    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 9 and int(text) < MOST_CLASSES:
         return int(text)
-    raise check.DataError(check.sentence(f"{file}: {what}", f"a whole number from 0 to {_CLASSES - 1}", repr(text)))
+    raise check.DataError(check.sentence(f"{file}: {what}", f"a whole number from 0 to {MOST_CLASSES - 1}", repr(text)))
 
 
 def _darknet(file: Path) -> Config | None:
@@ -177,23 +168,6 @@ def _darknet(file: Path) -> Config | None:
     if not places and not values.get("names"):
         return None
     return Config(str(file), "boxes", None, values.get("names", ""), places, darknet=True)
-
-
-def read_names(file: Path) -> dict[int, str]:
-    """Class names, one a line; empty lines at the end do not count.
-
-    Raises:
-        DataError: the file cannot be read, a line is empty, or a name stands twice; names the file and the line.
-    """
-    lines = [line.strip() for line in read_text(file).splitlines()]
-    while lines and not lines[-1]:
-        lines.pop()
-    if "" in lines:
-        raise check.DataError(check.sentence(f"{file}:{lines.index('') + 1}", "the name of a class", "an empty line"))
-    if not 0 < len(lines) <= _CLASSES:
-        raise check.DataError(check.sentence(str(file), f"1 to {_CLASSES} class names, one a line", str(len(lines))))
-    _unlike(lines, str(file))
-    return dict(enumerate(lines))
 
 
 def find_names(folders: Iterable[Path]) -> Path | None:
@@ -209,21 +183,3 @@ def find_names(folders: Iterable[Path]) -> Path | None:
         if len(named) == 1:
             return named[0]
     return None
-
-
-def read_text(file: Path, largest: int = _LARGEST) -> str:
-    """A small text file.
-
-    Raises:
-        DataError: it cannot be opened, is too large, or is not UTF-8; the line names it.
-    """
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(largest + 1)
-        if len(content) > largest:
-            raise check.DataError(check.sentence(str(file), f"at most {largest:,} bytes", "more"))
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise check.DataError(f"{file}: cannot be read: {(error.strerror or str(error)).lower()}") from error
-    except UnicodeDecodeError as error:
-        raise check.DataError(check.sentence(str(file), "text in UTF-8", f"byte {error.start} that is not")) from error

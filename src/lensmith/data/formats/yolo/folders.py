@@ -6,29 +6,16 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from lensmith.data.formats.yolo.paths import Listing, below, inside, join, part_of, stem, suffix, swaps
+from lensmith.data.formats.listing import Listing
+from lensmith.data.formats.parts import part_on
+from lensmith.data.formats.walking import is_image
+from lensmith.data.formats.yolo.paths import below, inside, join, stem, suffix, swaps
 from lensmith.data.images import EXTENSIONS
 from lensmith.records import Problem
 
 # What stands beside images and labels without being one of them: configs, caches of training programs, notes.
-_BESIDE = (
-    "txt",
-    "yaml",
-    "yml",
-    "names",
-    "data",
-    "cache",
-    "npy",
-    "md",
-    "cfg",
-    "csv",
-    "json",
-    "xml",
-    "html",
-    "zip",
-    "ini",
-    "db",
-)
+_BESIDE = {"txt", "yaml", "yml", "names", "data", "cache", "npy", "md"}
+_BESIDE |= {"cfg", "csv", "json", "xml", "html", "zip", "ini", "db"}
 _NO_LABELS = ("classes", "obj", "labels", "names", "requirements", "license", "train", "val", "valid", "test")
 
 
@@ -125,7 +112,7 @@ class Gathering:
                 continue
             labels = self.label_folder(folder, join(value, inner), join(label_root, inner) if label_root else None)
             for name in images if labels != folder else self.not_labels(folder, images):
-                self.image(folder, name, labels, part or part_of(inner))
+                self.image(folder, name, labels, part or part_on(inner.split("/")))
             self.walked.add(labels)
         if self.again > before:
             reason = f"{self.again - before} of its images stand in another part already, and count there only"
@@ -186,8 +173,3 @@ class Gathering:
             reason = f"not an image by its name; these are: {', '.join(EXTENSIONS)}"
             self.problems.append(Problem(join(folder, name), reason))
         return False
-
-
-def is_image(name: str) -> bool:
-    """Whether a file is an image by its name."""
-    return suffix(name) in EXTENSIONS

@@ -10,9 +10,12 @@ from pathlib import Path
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.yolo.config import Config, find_config, find_names, read_config, read_names, read_text
-from lensmith.data.formats.yolo.folders import Gathering, Matcher, Pair, is_image
-from lensmith.data.formats.yolo.paths import Listing, inside, join, resolve, swaps
+from lensmith.data.formats.listing import Listing
+from lensmith.data.formats.text import read_names, read_text
+from lensmith.data.formats.walking import is_image
+from lensmith.data.formats.yolo.config import Config, find_config, find_names, read_config
+from lensmith.data.formats.yolo.folders import Gathering, Matcher, Pair
+from lensmith.data.formats.yolo.paths import inside, join, resolve, swaps
 from lensmith.records import Problem
 
 MASK_SUFFIXES = ("png", "bmp", "gif", "tif", "tiff")
@@ -143,7 +146,7 @@ def _names(
 ) -> tuple[Path | None, Mapping[int, str] | None]:
     """The file with the names, if one has been read, and the names."""
     if hints.names:
-        return hints.names, read_names(hints.names)
+        return hints.names, _numbered(hints.names)
     if config and config.names:
         return None, config.names
     file = None
@@ -153,7 +156,11 @@ def _names(
         except check.DataError as error:
             problems.append(Problem(config.file, f"names: {error}"))
     file = file or find_names([folder, folder / "labels", folder / "train", folder / "images"])
-    return file, read_names(file) if file else None
+    return file, _numbered(file) if file else None
+
+
+def _numbered(file: Path) -> dict[int, str]:
+    return dict(enumerate(read_names(file, gaps=False)))
 
 
 def _by_config(gathered: Gathering, config: Config) -> None:

@@ -6,7 +6,8 @@ from itertools import islice
 from pathlib import Path
 
 from lensmith import check
-from lensmith.data.formats.yolo.config import Config, read_text
+from lensmith.data.formats.text import read_text
+from lensmith.data.formats.yolo.config import Config
 from lensmith.data.formats.yolo.layout import find_configs, matches
 from lensmith.data.formats.yolo.lines import is_number, parse
 from lensmith.data.formats.yolo.paths import without_steps_up

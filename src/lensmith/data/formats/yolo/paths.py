@@ -1,79 +1,16 @@
-"""Folders that are listed once, and paths that files name: found, but never followed out of their folder."""
+"""Paths that files name: found, but never followed out of their folder."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
 
 from lensmith import check
-from lensmith.data.formats.walking import PART_OF, closed
-from lensmith.records import Problem
 
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
 _DEPTH = 12  # folders below the one that was named
-
-
-@dataclass(frozen=True, slots=True)
-class _Content:
-    files: dict[str, None]
-    folders: tuple[str, ...]
-    problems: tuple[Problem, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Folders, each listed no more than once; entries whose names begin with a dot are passed over."""
-
-    _seen: dict[str, _Content] = field(default_factory=dict)
-
-    def files(self, folder: str) -> dict[str, None]:
-        """The names of the files, in order, for a quick look-up; none where there is no such folder."""
-        return self._content(folder).files
-
-    def folders(self, folder: str) -> tuple[str, ...]:
-        """The names of the folders, in order."""
-        return self._content(folder).folders
-
-    def walk(self, folder: str, problems: list[Problem], above: tuple[Path, ...] = ()) -> Iterator[str]:
-        """The folder and every folder below it. Links are followed, but not back into a folder that leads here."""
-        real = Path(folder).resolve()
-        if real in above or len(above) > _DEPTH:
-            problems.append(Problem(folder, "a folder that leads here again, or lies too deep"))
-            return
-        problems += self._content(folder).problems
-        yield folder
-        for name in self.folders(folder):
-            yield from self.walk(join(folder, name), problems, (*above, real))
-
-    def _content(self, folder: str) -> _Content:
-        if folder not in self._seen:
-            files, folders = list[str](), list[str]()
-            problems: list[Problem] = []
-            try:
-                with os.scandir(folder) as entries:
-                    for entry in entries:
-                        _sort_in(entry, files, folders, problems)
-            except OSError as error:
-                problems.append(Problem(folder, closed(error)))
-            except ValueError:  # a name that no folder can have
-                pass
-            self._seen[folder] = _Content(dict.fromkeys(sorted(files)), tuple(sorted(folders)), tuple(problems))
-        return self._seen[folder]
-
-
-def _sort_in(entry: os.DirEntry[str], files: list[str], folders: list[str], problems: list[Problem]) -> None:
-    if entry.name.startswith("."):
-        return
-    try:
-        if entry.is_dir():
-            folders.append(entry.name)
-        elif entry.is_file() or entry.is_symlink():  # a broken link stays, to be named; a pipe would be waited for
-            files.append(entry.name)
-    except OSError as error:  # such as a link that leads to itself
-        problems.append(Problem(entry.path, closed(error)))
 
 
 def join(folder: str, name: str) -> str:
@@ -106,20 +43,6 @@ def stem(name: str) -> str:
 def suffix(name: str) -> str:
     """The suffix of a file name, in small letters and without the dot."""
     return name.rpartition(".")[2].lower() if "." in name else ""
-
-
-def part_of(folder: str) -> str | None:
-    """The part that a folder's path names: ``images/val2017`` is validation.
-
-    Example:
-        >>> part_of("images/val2017"), part_of("training/images"), part_of("images")
-        ('validation', 'train', None)
-    """
-    for name in folder.lower().split("/"):
-        part = PART_OF.get(re.sub(r"[-_]?\d+$", "", name))
-        if part:
-            return part
-    return None
 
 
 def resolve(value: str, bases: Sequence[str], allowed: str, *, tails: bool = False) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 from lensmith import check
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.masks.reading import read_masks
+from lensmith.data.formats.text import read_text
 from lensmith.data.formats.walking import check_opens
-from lensmith.data.formats.yolo.config import read_text
 from lensmith.data.formats.yolo.folders import Pair
 from lensmith.data.formats.yolo.layout import Source, find_configs, locate
 from lensmith.data.formats.yolo.lines import parse

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from lensmith import check
-from lensmith.data.inspection.findings import Finding, Severity
+from lensmith.data.inspection.findings import Finding, Severity, counted
 from lensmith.data.inspection.labels.box_table import BoxTable, box_table, faults
 from lensmith.data.inspection.labels.masks import mask_problems
 from lensmith.data.inspection.labels.outlines import outline_problems, point_problems
-from lensmith.data.inspection.labels.reporting import Reporter, counted
+from lensmith.data.inspection.labels.reporting import Reporter
 from lensmith.data.inspection.labels.values import (
     alike_names,
     number_problems,
@@ -115,7 +115,7 @@ def _box_problems(report: Reporter, table: BoxTable) -> Iterator[Finding]:
         if len(places):
             message = f"{counted(len(places), 'box', 'boxes')} {single if len(places) == 1 else several}"
             owners, numbers = table.owners[places], table.numbers[places]
-            yield report.finding(severity, message, remedy, owners, numbers)
+            yield report.finding(severity, message, remedy, owners, numbers, mended=True)
 
 
 def _size_problems(records: Records, sizes: Sizes) -> Iterator[Finding]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from lensmith import check
-from lensmith.data.inspection.findings import Finding
-from lensmith.data.inspection.labels.reporting import Reporter, counted
+from lensmith.data.inspection.findings import Finding, counted
+from lensmith.data.inspection.labels.reporting import Reporter
 from lensmith.data.masks import VOID, load_mask
 from lensmith.records import Labels, Records
 
@@ -44,7 +44,7 @@ def mask_problems(
     for name, (what, remedy) in sorts.items():
         if name in by_name:
             message = f"{counted(len(by_name[name]), 'mask')} {what}"
-            yield report.finding("severe", message, remedy, by_name[name])
+            yield report.finding("severe", message, remedy, by_name[name], mended=True)
 
 
 def mask_fault(target: object, classes: int, size: tuple[int, int] | None) -> tuple[str, tuple[int, ...]]:

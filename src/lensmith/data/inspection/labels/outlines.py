@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lensmith.data.inspection.findings import Finding
+from lensmith.data.inspection.findings import Finding, counted
 from lensmith.data.inspection.labels.box_table import TOLERANCE, BoxTable
-from lensmith.data.inspection.labels.reporting import Reporter, counted
+from lensmith.data.inspection.labels.reporting import Reporter
 from lensmith.records import Boxes, Records
 
 _LONGEST = 512  # corners of a ring that is tested for crossings; longer ones are traced by programs, not drawn
@@ -58,7 +58,7 @@ def point_problems(report: Reporter, records: Records, sizes: Sequence[tuple[int
             outside.append(place)
     if endless:
         message = f"{counted(len(endless), 'example')} with points that are not finite"
-        yield report.finding("severe", message, "Set the points anew, or leave the examples out", endless)
+        yield report.finding("severe", message, "Set the points anew, or leave the examples out", endless, mended=True)
     if outside:
         message = f"{counted(len(outside), 'image')} with points outside"
         yield report.finding("warning", message, "Check that these points belong to these images", outside)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lensmith.data.inspection.findings import Finding, Severity
+from lensmith.data.inspection.findings import Finding, Severity, mending
 from lensmith.records import Records
 
 
@@ -30,6 +30,8 @@ class Reporter:
         remedy: str,
         owners: Sequence[int] | np.ndarray,
         numbers: Sequence[int] | np.ndarray | None = None,
+        *,
+        mended: bool = False,
     ) -> Finding:
         """A finding about these records, or about these boxes of them.
 
@@ -39,6 +41,7 @@ class Reporter:
             remedy: likewise of the finding.
             owners: places of the records.
             numbers: of the box of each; left out, it is about the records as wholes.
+            mended: whether ``--mend label`` puts it right or leaves it out; the remedy then says so.
         """
         said: dict[str, list[int]] = {}
         for place, owner in enumerate(owners):
@@ -46,18 +49,10 @@ class Reporter:
             if numbers is not None:
                 boxes.append(int(numbers[place]))
         notes = () if numbers is None else tuple(_boxes(found) for found in said.values())
+        if mended:
+            remedy = f"{remedy}. Without them: {mending(self.records, 'label')}"
         return Finding("label", severity, f"{self.task}: {message}", remedy, tuple(said), notes)
 
 
 def _boxes(numbers: Sequence[int]) -> str:
     return f"{'box' if len(numbers) == 1 else 'boxes'} {', '.join(map(str, numbers))}"
-
-
-def counted(count: int, single: str, several: str = "") -> str:
-    """A number with its noun.
-
-    Example:
-        >>> counted(1, "box", "boxes"), counted(1200, "image")
-        ('1 box', '1,200 images')
-    """
-    return f"{count:,} {single if count == 1 else several or f'{single}s'}"

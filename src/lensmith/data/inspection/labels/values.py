@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lensmith.data.inspection.findings import Finding
-from lensmith.data.inspection.labels.reporting import Reporter, counted
+from lensmith.data.inspection.findings import Finding, counted
+from lensmith.data.inspection.labels.reporting import Reporter
 from lensmith.records import Labels, Records
 
 _NUMBERED = re.compile(r"(class[ _-]?)?\d+")
@@ -33,7 +33,8 @@ def unknown_classes(
         what = counted(len(wrong), *(("example",) if numbers is None else ("box", "boxes")))
         message = f"{what} of a class that has no name ({listed}; there are {len(labels.names)} names, from 0)"
         remedy = "Name every class, and check whether the ids count from 0"
-        yield report.finding("severe", message, remedy, owners[wrong], None if numbers is None else numbers[wrong])
+        chosen = None if numbers is None else numbers[wrong]
+        yield report.finding("severe", message, remedy, owners[wrong], chosen, mended=True)
 
 
 def shifted_ids(report: Reporter, labels: Labels, used: np.ndarray) -> Iterator[Finding]:
@@ -73,7 +74,7 @@ def number_problems(report: Reporter, records: Records) -> Iterator[Finding]:
     wrong = [place for place, one in enumerate(targets) if isinstance(one, tuple) and not np.isfinite(one).all()]
     if wrong:
         message = f"{counted(len(wrong), 'example')} with a number that is not finite"
-        yield report.finding("severe", message, "Fill the gaps, or leave the examples out", wrong)
+        yield report.finding("severe", message, "Fill the gaps, or leave the examples out", wrong, mended=True)
 
 
 def spelling(name: str) -> str:
