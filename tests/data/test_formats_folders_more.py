@@ -212,7 +212,7 @@ def test_pixels_become_files(tmp_path):
 
 # Records that folders cannot hold, and what is said.
 UNWRITABLE = [
-    (pixels([(0,), (1,)], {"label": ("a/b", "c")}), "names of folders, and are no parts of a data set; got 'a/b'"),
+    (pixels([(0,), (1,)], {"label": ("a/b", "c")}), "and are no parts of a data set; got 'a/b'"),
     (pixels([(0,), (1,)], {"label": ("..", "c")}), r"got '\.\.'"),
     (pixels([(0,), (1,)], {"label": ("Cat", "cat")}), "got 'Cat'"),
     (pixels([(0,), (1,)], {"label": ("test", "c")}), "got 'test'"),

@@ -354,7 +354,7 @@ GOOD = Record("good", PIXELS, targets={"m": INDICES})
 @pytest.mark.parametrize(
     ("record", "names", "says"),
     [
-        (replace(GOOD, targets={}), ("a", "b", "c"), "good: m: expected a mask; got none"),
+        (replace(GOOD, targets={}), ("a", "b", "c"), "good: has no target for the task 'm'"),
         (replace(GOOD, targets={"m": Boxes([], [])}), ("a", "b", "c"), "good: m: expected a mask; got Boxes"),
         (replace(GOOD, targets={"m": INDICES[:1]}), ("a", "b", "c"), "good: m: expected the size of its image"),
         (replace(GOOD, targets={"m": INDICES // 255 * 255}), ("a", "b"), "good: m: expected a pixel of the second"),

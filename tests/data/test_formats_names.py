@@ -212,8 +212,8 @@ def test_what_is_written_reads_as_the_same(tmp_path_factory, data):
 # Records that a file name cannot hold, and what is said.
 UNWRITABLE = [
     (made([0, 1] * 3, ("3", "5")), "classes named in letters"),
-    (made([0, 1] * 3, ("Cat", "cat")), "classes that every system can tell apart; got the class 'Cat'"),
-    (made([0, 1] * 3, ("a/b", "c")), "got the class 'a/b'"),
+    (made([0, 1] * 3, ("Cat", "cat")), "names of files and can tell apart; got 'Cat'"),
+    (made([0, 1] * 3, ("a/b", "c")), "names of files and can tell apart; got 'a/b'"),
     (made([0, 0, 1], ("cat", "dog")), "2 images each"),
     (made([0, 0, 0, 0], ("cat",)), "two or more"),
     (Records(made([0, 1], ("a", "b")).items, {}), "one class task, for a file name holds one label; got none"),

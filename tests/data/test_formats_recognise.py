@@ -222,7 +222,7 @@ def test_every_writer_gives_what_its_reader_takes(tmp_path, name):
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path):
     records = from_arrays(np.zeros((2, 4, 5), np.uint8), [0, 1], ["a/b", "c"])
-    with pytest.raises(check.DataError, match="names of folders"):
+    with pytest.raises(check.DataError, match="takes as names of files"):
         write(records, tmp_path / "out", "folders")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(check.SettingError, match="format: expected one of"):

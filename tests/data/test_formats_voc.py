@@ -148,9 +148,9 @@ def test_folder_and_path_are_not_looked_at(tmp_path):
         ("<annotation>" + thing(box=(1, 2, 3, "four")) + "</annotation>", "in <ymax>; got 'four'"),
         ("<annotation><object><name>cat</name></object></annotation>", "object 1: expected one <bndbox>; got none"),
         ("<annotation>" + thing(extra="<difficult>maybe</difficult>") + "</annotation>", "0 or 1 in <difficult>"),
-        ("<annotation><filename>../a.png</filename></annotation>", "expected a name inside the folder; got '../a.png'"),
-        ("<annotation><filename>/a.png</filename></annotation>", "expected a name inside the folder"),
-        ("<annotation><filename>C:\\a.png</filename></annotation>", "expected a name inside the folder"),
+        ("<annotation><filename>../a.png</filename></annotation>", "the path '../a.png' climbs out of its folder"),
+        ("<annotation><filename>/a.png</filename></annotation>", "the path '/a.png' is absolute"),
+        ("<annotation><filename>C:\\a.png</filename></annotation>", "is absolute"),
         ("<annotation><filename>no.png</filename></annotation>", "its image is missing: there is neither 'no.png' nor"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', "no document type and no entities"),
         ('<?xml version="1.0" encoding="cp037"?><annotation/>', "an encoding such as UTF-8; got 'cp037'"),
@@ -331,12 +331,12 @@ def test_what_is_written(tmp_path):
 @pytest.mark.parametrize(
     ("target", "labels", "message"),
     [
-        (Boxes([[0, 0, np.nan, 1]], [0]), Labels("boxes", ("a",)), "x:0: boxes: expected finite numbers"),
+        (Boxes([[0, 0, np.nan, 1]], [0]), Labels("boxes", ("a",)), "x:0: t: expected finite numbers"),
         (Boxes([[0, 0, 1, 1]], [1]), Labels("boxes", ("a",)), "expected a class from 0 to 0; got 1"),
         (Boxes([[0, 0, 1, 1]], [0]), Labels("boxes", ("a\nb",)), "expected a name without control characters"),
         (Boxes([[0, 0, 1, 1]], [0]), Labels("boxes", (" a",)), "no space before or after it; got ' a'"),
-        (0, Labels("class", ("a",)), r"expected one task with boxes; got t \(class\)"),
-        (None, Labels("boxes", ("a",)), "x:0: expected boxes for the task 't'; got none"),
+        (0, Labels("class", ("a",)), r"expected one task of kind boxes to write as Pascal VOC; got t \(class\)"),
+        (None, Labels("boxes", ("a",)), "x:0: has no target for the task 't'"),
     ],
 )
 def test_what_cannot_be_written(tmp_path, target, labels, message):

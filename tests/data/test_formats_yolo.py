@@ -12,11 +12,11 @@ from PIL import Image
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
+from lensmith.data.formats.pairs.config import read_config
 from lensmith.data.formats.parts import part_on
+from lensmith.data.formats.paths import resolve, swaps
 from lensmith.data.formats.text import read_names
-from lensmith.data.formats.yolo.config import read_config
 from lensmith.data.formats.yolo.lines import joined, lines, parse
-from lensmith.data.formats.yolo.paths import resolve, swaps
 from lensmith.data.formats.yolo.reading import HOLDS, TASK, YOLO, read_yolo
 from lensmith.records import Boxes, Labels, Record, Records
 
@@ -317,11 +317,11 @@ def test_a_bad_file_ends_nothing(tmp_path):
         "images/torn.jpg",
         "images/photo.heic",
         "labels/alone.txt",
-        "labels/bytes.txt",
+        "labels/bytes.txt:1",
         "data.yaml",
     }
     assert found["labels/alone.txt"] == "a label without an image of its name"
-    assert "UTF-8" in found["labels/bytes.txt"]
+    assert "UTF-8" in found["labels/bytes.txt:1"]
     assert found["data.yaml"] == "validation: 'missing' is not there"
 
 
@@ -648,15 +648,19 @@ GOOD = Record("good", PIXELS, targets={"t": Boxes([[0, 0, 1, 1]], [0])})
 @pytest.mark.parametrize(
     ("record", "kinds", "says"),
     [
-        (replace(GOOD, targets={}), {"t": "boxes"}, "good: t: expected boxes; got none"),
-        (replace(GOOD, targets={"t": Boxes([[0, 0, 1, 1]], [7])}), {"t": "boxes"}, "classes from 0 to 0; got"),
-        (replace(GOOD, targets={"t": Boxes([[0, 0, math.nan, 1]], [0])}), {"t": "boxes"}, "good: box 0 cannot be"),
+        (replace(GOOD, targets={}), {"t": "boxes"}, "good: has no target for the task 't'"),
+        (
+            replace(GOOD, targets={"t": Boxes([[0, 0, 1, 1]], [7])}),
+            {"t": "boxes"},
+            "a class from 0 to 0; got 7",
+        ),
+        (replace(GOOD, targets={"t": Boxes([[0, 0, math.nan, 1]], [0])}), {"t": "boxes"}, "good: t: expected finite"),
         (replace(GOOD, targets={"t": Boxes([[0, 0, 900, 1]], [0])}), {"t": "boxes"}, "good: box 0 cannot be"),
         (replace(GOOD, targets={"t": Boxes([[3, 0, 1, 1]], [0])}), {"t": "boxes"}, "good: box 0 cannot be"),
         (Record("row", row=np.zeros(2), targets=GOOD.targets), {"t": "boxes"}, "expected an image; got a row"),
-        (GOOD, {"t": "boxes", "u": "boxes"}, "expected one task of kind boxes to write as YOLO; got t, u"),
-        (GOOD, {"t": "class"}, r"got tasks of other kinds \(t\)"),
-        (GOOD, {}, r"got tasks of other kinds \(none\)"),
+        (GOOD, {"t": "boxes", "u": "boxes"}, r"one task of kind boxes to write as YOLO; got t \(boxes\), u \(boxes\)"),
+        (GOOD, {"t": "class"}, r"to write as YOLO; got t \(class\)$"),
+        (GOOD, {}, "to write as YOLO; got none$"),
     ],
 )
 def test_what_cannot_be_written_is_named(tmp_path, record, kinds, says):

@@ -195,9 +195,9 @@ def test_the_findings_are_in_the_report_as_pictures(photos: Path, tmp_path: Path
 
 
 def test_a_remedy_reads_the_data_as_the_audit_did(photos: Path, tmp_path: Path) -> None:
-    lines = [f"{path},{path.parent.name},{path.stem[-1]}" for path in sorted(photos.rglob("*.png"))]
+    lines = [f"{path},{path.parent.name},{place % 2}" for place, path in enumerate(sorted(photos.rglob("*.png")))]
     parts = ["train", "test"]
-    rows = [f"{line},{parts[place % 2]}" for place, line in enumerate(lines)]
+    rows = [f"{line},{parts[place // 2 % 2]}" for place, line in enumerate(lines)]
     table = photos / "table of photos.csv"
     table.write_text("\n".join(["file,tone,who,part", *(row.replace(f"{photos}/", "") for row in rows)]))
     read = runs.ReadSpec(format="csv", labels=("tone",), group="who")

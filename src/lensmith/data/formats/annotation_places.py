@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
 from lensmith.data.formats.listing import Listing, content_of
 from lensmith.data.formats.parts import part_of, part_on
+from lensmith.records import Problem
 
 _ANNOTATIONS = frozenset(("annotation", "annotations", "label", "labels", "xml", "xmls"))
 _IMAGES = frozenset(("image", "images", "img", "imgs", "jpegimages", "photos"))
@@ -18,12 +19,17 @@ _FEW = 32  # folders, into which one can look without having been told
 _MANY = 5000  # entries of a folder, after which looking for another kind of file ends
 
 
-def relative_path(text: str) -> str | None:
-    """A path of an annotation file with ``/`` between its folders; None where it could lead out of its folder."""
-    parts = text.replace("\\", "/").split("/")
-    if not parts[0] or re.match(r"[A-Za-z]:", text) or ".." in parts or "\0" in text:
-        return None
-    return "/".join(part for part in parts if part not in ("", ".")) or None
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the steps of a read share: the folder and the hints, folders listed once, and what was set aside."""
+
+    root: Path
+    hints: Hints
+    listing: Listing = field(default_factory=Listing)
+    problems: list[Problem] = field(default_factory=list)
+
+    def put_aside(self, source: Path | str, reason: object) -> None:
+        self.problems.append(Problem(str(source), str(reason)))
 
 
 def files_named(folder: Path, suffix: str, *, all_of_them: bool = True) -> list[str]:

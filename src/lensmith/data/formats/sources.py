@@ -20,7 +20,7 @@ from lensmith.data.formats.folders.unlabelled import UNLABELLED
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.masks.reading import MASKS
 from lensmith.data.formats.parts import part_in
-from lensmith.data.formats.walking import entries, folders, holds_image, is_unicode, loose_images, shown
+from lensmith.data.formats.walking import closed, entries, folders, holds_image, is_unicode, loose_images, shown
 from lensmith.data.formats.yolo.reading import YOLO
 from lensmith.records import Records
 
@@ -270,8 +270,7 @@ def _refusal(root: Path) -> str:
     try:
         os.scandir(root).close()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        return check.sentence(shown(root), _looked_for(), f"a folder that cannot be opened: {reason}")
+        return check.sentence(shown(root), _looked_for(), f"a folder that {closed(error)}")
     if holds_image(root):
         return _folder_refusal(root)
     inside = entries(root, [])

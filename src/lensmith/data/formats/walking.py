@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lensmith import check
+from lensmith.data.formats.numbers import as_number
 from lensmith.data.formats.parts import PART_OF
 from lensmith.data.images import EXTENSIONS
 from lensmith.records import Problem
@@ -57,6 +58,12 @@ def images(folder: Path, problems: list[Problem], above: Iterable[Path] = ()) ->
             problems.append(Problem(entry.path, _AROUND))
 
 
+def images_and_parts(root: Path, problems: list[Problem]) -> list[tuple[Path, str | None]]:
+    """Every image below, and the part that its part folder says it belongs to."""
+    parts = {folder: PART_OF[folder.name.lower()] for folder in part_folders(root)}
+    return [(file, parts.get(root / file.relative_to(root).parts[0])) for file in images(root, problems)]
+
+
 def loose_images(folder: Path, problems: list[Problem]) -> list[Path]:
     """The images that lie in a folder itself."""
     return [Path(entry) for entry in entries(folder, problems) if not entry.is_dir() and is_image(entry.name)]
@@ -75,10 +82,8 @@ def is_image(name: str) -> bool:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Sorted by name, each once; by number where all are numbers."""
-    found = set(names)
-    if all(name.isdecimal() for name in found):
-        return sorted(found, key=lambda name: (int(name), name))
-    return sorted(found)
+    values = {name: as_number(name) for name in names}
+    return sorted(values, key=None if None in values.values() else lambda name: (values[name], name))
 
 
 def check_opens(root: Path, expected: str) -> None:

@@ -1,20 +1,21 @@
-"""What the writers share: file names, image files, sizes, parts."""
+"""What the writers share: tasks and targets, file names, image files, sizes, parts."""
 
 from __future__ import annotations
 
 import shutil
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from lensmith import check
-from lensmith.data.formats.walking import shown
+from lensmith.data.formats.walking import closed, shown
 from lensmith.data.images import checked, extent
-from lensmith.records import Record
+from lensmith.records import Boxes, Kind, Record, Records
 
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 _RESERVED = frozenset(("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))))
@@ -94,9 +95,95 @@ def image_extent(record: Record) -> tuple[int, int]:
         return record.size
 
 
+def made(folder: Path, name: str, record: Record) -> Path:
+    """The folder of a record's part, which is made where it is missing."""
+    place = folder / name / record.part if record.part else folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
 def part_name(record: Record) -> str:
     """The part a record is written to: its own, or ``train``, from which the missing parts are taken."""
     return record.part or "train"
+
+
+def one_task(records: Records, kind: Kind, format: str) -> str:
+    """The only task of a kind.
+
+    Raises:
+        DataError: there is none, or several.
+    """
+    tasks = [task for task, labels in records.labels.items() if labels.kind == kind]
+    if len(tasks) != 1:
+        expected, remedy = f"one task of kind {kind} to write as {format}", ""
+        if tasks:  # the one that most of them have is named
+            best = max(tasks, key=lambda task: sum(task in record.targets for record in records))
+            remedy = f"Choose one when reading: --read labels={best}"
+        raise check.DataError(check.sentence(shown(records.name), expected, kinds_of(records), remedy))
+    return tasks[0]
+
+
+def class_tasks(records: Records, most: int, expected: str) -> tuple[str, ...]:
+    """All tasks, which are up to ``most`` of kind class.
+
+    Raises:
+        DataError: there is none, another, or more of them; says what was expected.
+    """
+    kinds = [labels.kind for labels in records.labels.values()]
+    if set(kinds) != {"class"} or len(kinds) > most:
+        raise check.DataError(check.sentence(shown(records.name), expected, kinds_of(records)))
+    return tuple(records.labels)
+
+
+def kinds_of(records: Records) -> str:
+    """The tasks and their kinds, for a message."""
+    return ", ".join(f"{task} ({labels.kind})" for task, labels in records.labels.items()) or "none"
+
+
+def target_of(record: Record, task: str, remedy: str = "") -> Any:
+    """The target of a record.
+
+    Raises:
+        DataError: it has none; names the record, and what to do.
+    """
+    if task not in record.targets:
+        remedy = remedy or (f"Read this task alone: --read labels={task}" if record.targets else "")
+        text = f"{shown(record.source)}: has no target for the task {task!r}"
+        raise check.DataError(f"{text}. {remedy}" if remedy else text)
+    return record.targets[task]
+
+
+def boxes_of(record: Record, task: str, names: tuple[str, ...]) -> Boxes:
+    """The boxes of a record, whose numbers can be written.
+
+    Raises:
+        DataError: it has none, or a number is not finite, or a class has no name; names the record.
+    """
+    boxes, place = target_of(record, task), f"{shown(record.source)}: {task}"
+    if not isinstance(boxes, Boxes):
+        raise check.DataError(check.sentence(place, "boxes", type(boxes).__name__))
+    rings = [ring for one in boxes.polygons for ring in one]
+    if not np.isfinite(boxes.xyxy).all() or not all(np.isfinite(ring).all() for ring in rings):
+        raise check.DataError(check.sentence(place, "finite numbers", "NaN or infinity"))
+    wrong = [int(index) for index in boxes.classes if not 0 <= index < len(names)]
+    if wrong:
+        expected = f"a class from 0 to {len(names) - 1}" if names else "no box, for there is no class"
+        raise check.DataError(check.sentence(place, expected, wrong[0]))
+    return boxes
+
+
+def check_file_names(records: Records, task: str, taken: Collection[str] = ()) -> None:
+    """Refuse classes whose names cannot be those of files or folders.
+
+    Raises:
+        DataError: some system refuses a name, takes it for another, or it is one of those ``taken``; names it.
+    """
+    lower = Counter(name.lower() for name in records.labels[task].names)
+    for name in records.labels[task].names:
+        if safe_name(name) != name or lower[name.lower()] > 1 or name.lower() in taken:
+            but = ", and are no parts of a data set" if taken else ""
+            expected = f"classes of {task!r} that every system takes as names of files and can tell apart{but}"
+            raise check.DataError(check.sentence(shown(records.name), expected, repr(shown(name))))
 
 
 def safe_name(name: str) -> str:
@@ -144,5 +231,4 @@ def _check_opens(path: Path, what: str = "the image") -> None:
     try:
         path.open("rb").close()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise check.DataError(f"{shown(path)}: {what} cannot be read: {reason}") from error
+        raise check.DataError(f"{shown(path)}: {what} {closed(error)}") from error

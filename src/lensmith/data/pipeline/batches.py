@@ -15,7 +15,7 @@ import absl.logging
 import numpy as np
 
 from lensmith import check
-from lensmith.data.augmentation.mosaic import check_kinds
+from lensmith.data.augmentation import mixing, mosaic
 from lensmith.data.augmentation.record import Augment
 from lensmith.data.pipeline.assembling import Batch, Examples, Scaling
 from lensmith.data.pipeline.cache import Cache
@@ -256,15 +256,12 @@ def _check_augment(augment: Augment, preprocessing: Preprocessing, labels: Mappi
         raise check.SettingError(check.sentence("augment", "images", "rows of numbers", "Leave it out"))
     kinds = {labels.kind for labels in labels.values()}
     if augment.mosaic:
-        check_kinds(labels)
+        mosaic.check_kinds(labels)
         if "boxes" in kinds:
             expected, got = "targets that hold several boxes", "batches of one box an image"
             raise check.SettingError(check.sentence("augment.mosaic", expected, got, "Set augment.mosaic to 0"))
-    placed = [task for task, one in labels.items() if one.kind in ("boxes", "points", "mask")]
-    if augment.mixes and placed:
-        got = f"the task {placed[0]!r} of the kind {labels[placed[0]].kind!r}"
-        remedy = "Leave the task out, or set mixup and cutmix to 0"
-        raise check.SettingError(check.sentence("augment: mixing", "tasks of classes or numbers", got, remedy))
+    if augment.mixes:
+        mixing.check_kinds(labels)
 
 
 def _plan(examples: Examples, size: int, budget: int, threads: int) -> Plan:

@@ -243,7 +243,7 @@ def _labels(task: str, arrays: list[np.ndarray], names: Sequence[str] | None) ->
 def _names(task: str, found: _Found, hints: Hints) -> list[str] | None:
     only = {key.task for key in found if key.role == "target"} == {task}
     if hints.names is not None and (only or task == TASK):
-        return list(read_names(hints.names, gaps=False))
+        return list(read_names(hints.names))
     own = [stored for key, stored in found.items() if key.role == "names" and key.task == task]
     general = [stored for key, stored in found.items() if key.role == "names" and key.task is None]
     for stored in own or (general if only or task == TASK else []):

@@ -19,7 +19,7 @@ from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.parts import part_in
 from lensmith.data.formats.text import read_names
 from lensmith.data.formats.walking import entries, shown
-from lensmith.data.formats.writing import part_name
+from lensmith.data.formats.writing import class_tasks, part_name, target_of
 from lensmith.records import PARTS, Labels, Problem, Record, Records
 
 LAYOUT = "idx files, such as train-images-idx3-ubyte.gz with train-labels-idx1-ubyte.gz"
@@ -89,15 +89,11 @@ def write_idx(records: Records, folder: Path) -> None:
         DataError: there is not exactly one class task of at most 256 classes, an image is not gray or has another
             size than the first, or a class name does not fit into a line; names it.
     """
-    kinds = {task: labels.kind for task, labels in records.labels.items()}
-    if list(kinds.values()) != ["class"] or records[0].image is None:
-        got = ", ".join(f"{task} ({kind})" for task, kind in kinds.items()) or "none"
-        got = got if records[0].image is not None else "rows"
-        expected = "images with one class task, for idx files to hold"
-        raise check.DataError(
-            check.sentence(shown(records.name), "images with one class task, for idx files to hold", got)
-        )
-    ((task, labels),) = records.labels.items()
+    expected = "images with one class task, for idx files to hold"
+    if records[0].image is None:
+        raise check.DataError(check.sentence(shown(records.name), expected, "rows"))
+    (task,) = class_tasks(records, 1, expected)
+    labels = records.labels[task]
     if len(labels.names) > 256 or any(name != name.strip() or len(name.splitlines()) != 1 for name in labels.names):
         expected = "at most 256 classes, each with a name of one line"
         raise check.DataError(check.sentence(shown(records.name), expected, f"{len(labels.names)} classes"))
@@ -111,12 +107,9 @@ def write_idx(records: Records, folder: Path) -> None:
 
 def _write_pair(folder: Path, before: str, items: Sequence[Record], first: Record, task: str) -> None:
     images = inputs_of(list(items), first)
-    for record in items:
-        if task not in record.targets:
-            raise check.DataError(f"{shown(record.source)}: has no target for the task {task!r}")
     if images.shape[-1] != 1:
         raise check.DataError(check.sentence(shown(items[0].source), "a gray image", f"{images.shape[-1]} channels"))
-    labels = np.asarray([record.targets[task] for record in items], np.uint8)
+    labels = np.asarray([target_of(record, task) for record in items], np.uint8)
     for name, array in (("images-idx3-ubyte", images[..., 0]), ("labels-idx1-ubyte", labels)):
         header = np.asarray(array.shape, ">u4").tobytes()
         (folder / f"{before}{name}").write_bytes(bytes((0, 0, _UBYTE, array.ndim)) + header + array.tobytes())
@@ -126,7 +119,7 @@ def _class_names(root: Path, names: Path | None, labels: list[np.ndarray]) -> tu
     beside = (root if root.is_dir() else root.parent) / NAMES_FILE
     if names is None and not beside.is_file():
         return tuple(str(index) for index in range(1 + max((int(array.max()) for array in labels), default=-1)))
-    return read_names(names or beside, gaps=False)
+    return read_names(names or beside)
 
 
 def _pairs(root: Path) -> list[_Pair]:

@@ -9,6 +9,7 @@ import numpy as np
 from lensmith import check
 from lensmith.data.formats.arrays.names import TASK, Key, parse
 from lensmith.data.formats.walking import shown
+from lensmith.data.formats.writing import target_of
 from lensmith.data.images import checked, load
 from lensmith.records import PARTS, Labels, Record, Records
 
@@ -87,17 +88,14 @@ def _name(role: str, task: str) -> str:
 
 
 def _targets(items: list[Record], task: str, labels: Labels) -> np.ndarray:
-    for record in items:
-        if task not in record.targets:
-            raise check.DataError(f"{shown(record.source)}: has no target for the task {task!r}")
-    targets = [record.targets[task] for record in items]
+    targets = [target_of(record, task) for record in items]
     if labels.kind == "class":
         return np.asarray(targets, np.int64)
     if labels.kind == "number":
         return np.asarray(targets, np.float64).reshape(len(items), len(labels.names))
     chosen = np.zeros((len(items), len(labels.names)), bool)
     for row, places in zip(chosen, targets, strict=True):
-        row[list(places)] = True  # type: ignore[arg-type]
+        row[list(places)] = True
     return chosen
 
 

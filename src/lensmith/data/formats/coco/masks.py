@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from lensmith import check
-from lensmith.data.formats.annotations import number, short
+from lensmith.data.formats.annotations import short
+from lensmith.data.formats.numbers import json_number
 from lensmith.records import Polygons
 
 _MOST_PIXELS = 2**27  # as many as Pillow opens without a doubt, in round numbers
@@ -113,7 +114,7 @@ def _edges(ring: np.ndarray) -> np.ndarray:
 
 
 def _ring(values: object) -> np.ndarray:
-    numbers = [number(value) for value in values] if isinstance(values, list) else []
+    numbers = [json_number(value) for value in values] if isinstance(values, list) else []
     finite = [value for value in numbers if value is not None]
     if len(finite) != len(numbers) or len(finite) < 6 or len(finite) % 2:
         expected = "polygons of at least 3 points, x and y of each"
@@ -123,7 +124,7 @@ def _ring(values: object) -> np.ndarray:
 
 def _whole(value: object) -> int:
     """A whole number of a JSON file, or -1."""
-    found = number(value)
+    found = json_number(value)
     return int(found) if found is not None and found.is_integer() else -1
 
 

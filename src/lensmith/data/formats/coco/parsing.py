@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lensmith import check
-from lensmith.data.formats.annotations import count, is_finite, number, short
+from lensmith.data.formats.annotations import count, short
 from lensmith.data.formats.coco.masks import outline
+from lensmith.data.formats.numbers import is_finite, json_number
 from lensmith.data.formats.text import read_text
 from lensmith.data.formats.walking import is_unicode, shown
 from lensmith.records import Polygons, Problem
@@ -165,7 +166,7 @@ def _images(reading: _Reading, values: list[Any]) -> tuple[Image, ...]:
         if not isinstance(name, str) or not name:
             reading.put_aside(f"image {key!r}", check.sentence("file_name", "a text", short(name)))
             continue
-        sides = [number(entry.get(side)) for side in ("height", "width")]
+        sides = [json_number(entry.get(side)) for side in ("height", "width")]
         whole = [int(side) for side in sides if side is not None and side.is_integer() and side > 0]
         images.append(Image(key, name, (whole[0], whole[1]) if len(whole) == 2 else None))
     return tuple(images)
@@ -218,7 +219,7 @@ def _object(
 
 
 def _corners(bbox: object) -> tuple[float, float, float, float]:
-    numbers = [number(value) for value in bbox] if isinstance(bbox, list) else []
+    numbers = [json_number(value) for value in bbox] if isinstance(bbox, list) else []
     finite = [value for value in numbers if value is not None]
     if len(finite) == len(numbers) == 4:
         x, y, width, height = finite

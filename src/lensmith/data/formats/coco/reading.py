@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lensmith import check
 from lensmith.data.formats.annotation_places import (
+    Reading,
     files_named,
     folder_part,
     image_folders,
     likely_folders,
-    relative_path,
 )
 from lensmith.data.formats.annotations import class_names, count, nothing_usable, stated_size, summary, task_name
 from lensmith.data.formats.coco.parsing import Content, Image, Object, parse
 from lensmith.data.formats.coco.writing import HOLDS, NAME, write
 from lensmith.data.formats.format import Format, Hints
-from lensmith.data.formats.listing import Listing
 from lensmith.data.formats.parts import part_in
+from lensmith.data.formats.paths import inner_path
 from lensmith.data.formats.walking import shown
-from lensmith.records import Boxes, Labels, Problem, Record, Records
+from lensmith.records import Boxes, Labels, Record, Records
 
 __all__ = ["COCO", "HOLDS", "read", "recognise"]
 
@@ -42,17 +42,6 @@ class _Source:
     file: Path
     part: str | None
     content: Content
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    root: Path
-    hints: Hints
-    listing: Listing = field(default_factory=Listing)
-    problems: list[Problem] = field(default_factory=list)
-
-    def put_aside(self, source: Path | str, reason: object) -> None:
-        self.problems.append(Problem(str(source), str(reason)))
 
 
 def recognise(path: Path) -> str | None:
@@ -104,7 +93,7 @@ def read(path: Path, hints: Hints) -> Records:
 
     Classes are the categories by ascending id, those that nothing belongs to among them; files for several parts
     are brought together by name. An image without annotations is a record without boxes. Polygons are read as they
-    stand; run lengths become the outline of their pixels (:func:`lensmith.data.formats.coco_masks.contours`).
+    stand; run lengths become the outline of their pixels (:func:`lensmith.data.formats.coco.masks.contours`).
     Corners are x, y, x + width, y + height, rounded once, to float32. A box outside the image, or without an area,
     is kept: the audit names it. ``area``, ``attributes`` and supercategories are not read; keypoints neither, which
     is said.
@@ -124,7 +113,7 @@ def read(path: Path, hints: Hints) -> Records:
         DataError: the path is not there, holds no such file, or nothing in it can be read.
         SettingError: a hint is wrong.
     """
-    reading = _Reading(path if path.is_dir() else path.parent, hints)
+    reading = Reading(path if path.is_dir() else path.parent, hints)
     task = task_name(hints)
     sources = _sources(reading, path)
     given = class_names((), hints)
@@ -140,7 +129,7 @@ def read(path: Path, hints: Hints) -> Records:
     return Records(items, {task: Labels("boxes", names)}, str(path), tuple(reading.problems), layout)
 
 
-def _sources(reading: _Reading, path: Path) -> list[_Source]:
+def _sources(reading: Reading, path: Path) -> list[_Source]:
     if not path.is_dir():
         return [_Source(path, None, parse(path, reading.problems))]
     others: list[Path] = []
@@ -163,17 +152,13 @@ def _sources(reading: _Reading, path: Path) -> list[_Source]:
     return sources
 
 
-def _records(reading: _Reading, source: _Source, task: str, index: Mapping[str, int]) -> list[Record]:
+def _records(reading: Reading, source: _Source, task: str, index: Mapping[str, int]) -> list[Record]:
     places, images, objects = _places(reading, source), dict[Path, Image](), dict[Path, list[Object]]()
     for image in source.content.images:
-        inner = relative_path(image.name)
-        found = reading.listing.find(places, inner) if inner else None
-        if found is None:
-            expected = "an image in or beside the folder of this file" if inner else "a path inside the folder"
-            reason = check.sentence(
-                "file_name", expected, f"{image.name!r}, which is {'not there' if inner else 'none'}"
-            )
-            reading.put_aside(f"{source.file}: image {image.id!r}", reason)
+        try:
+            found = _image(reading, places, image.name)
+        except check.DataError as error:
+            reading.put_aside(f"{source.file}: image {image.id!r}", f"file_name: {error}")
             continue
         # An image that is listed twice is one record, with the objects of both.
         images.setdefault(found, image)
@@ -190,7 +175,15 @@ def _records(reading: _Reading, source: _Source, task: str, index: Mapping[str, 
     ]
 
 
-def _places(reading: _Reading, source: _Source) -> list[Path]:
+def _image(reading: Reading, places: list[Path], name: str) -> Path:
+    found = reading.listing.find(places, inner_path(name))
+    if found is None:
+        got = f"{name[:80]!r}, which is not there"
+        raise check.DataError(f"expected an image in or beside the folder of this file; got {got}")
+    return found
+
+
+def _places(reading: Reading, source: _Source) -> list[Path]:
     folder = source.file.parent
     names = (folder.name, source.file.stem, source.file.stem.rpartition("_")[2])
     return image_folders(
@@ -198,7 +191,7 @@ def _places(reading: _Reading, source: _Source) -> list[Path]:
     )
 
 
-def _boxes(reading: _Reading, objects: list[Object], index: Mapping[str, int]) -> Boxes:
+def _boxes(reading: Reading, objects: list[Object], index: Mapping[str, int]) -> Boxes:
     known = []
     for one in objects:
         if one.name in index:
@@ -214,7 +207,7 @@ def _boxes(reading: _Reading, objects: list[Object], index: Mapping[str, int]) -
     )
 
 
-def _say_the_rest(reading: _Reading, used: set[Path]) -> None:
+def _say_the_rest(reading: Reading, used: set[Path]) -> None:
     """Name the folders that hold images which no file names, beside some that are named."""
     for folder in sorted({image.parent for image in used}):
         more = [name for name in reading.listing.images(folder) if folder / name not in used]

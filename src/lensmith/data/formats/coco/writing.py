@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lensmith import check
-from lensmith.data.formats.annotations import box_task, boxes_of
-from lensmith.data.formats.writing import image_extent, part_name, put_image, unique_names
+from lensmith.data.formats.numbers import plain
+from lensmith.data.formats.writing import boxes_of, image_extent, one_task, part_name, put_image, unique_names
 from lensmith.records import Polygons, Record, Records
 
 NAME = "COCO"
@@ -33,7 +33,7 @@ def write(records: Records, folder: Path) -> None:
         DataError: not exactly one task has boxes, or a record has none, no image, a number that is not finite, or an
             outline of fewer than 3 points; names it.
     """
-    task = box_task(records, NAME)
+    task = one_task(records, "boxes", NAME)
     stems = unique_names(records)
     pairs = list(zip(records, stems, strict=True))
     if not any(record.part for record in records):
@@ -70,7 +70,7 @@ def _annotations(record: Record, task: str, names: tuple[str, ...], image: int, 
             "category_id": int(boxes.classes[place]) + 1,
             "bbox": _bbox(corners),
             "area": _area(corners, boxes.polygons[place]),
-            "segmentation": [[_plain(value) for value in ring.reshape(-1)] for ring in boxes.polygons[place]],
+            "segmentation": [[plain(value) for value in ring.reshape(-1)] for ring in boxes.polygons[place]],
             "iscrowd": int(boxes.crowd[place]),
         }
         for place, corners in enumerate(boxes.xyxy)
@@ -80,20 +80,15 @@ def _annotations(record: Record, task: str, names: tuple[str, ...], image: int, 
 def _bbox(corners: np.ndarray) -> list[float]:
     """x, y, width, height, so that x + width is the right corner again once it is rounded to float32."""
     low, high = corners[:2], corners[2:]
-    return [*(_plain(value) for value in low), *(_length(*pair) for pair in zip(low, high, strict=True))]
+    return [*(plain(value) for value in low), *(_length(*pair) for pair in zip(low, high, strict=True))]
 
 
 def _length(low: np.float32, high: np.float32) -> float:
-    start = _plain(low)
-    short = _plain(np.float32(_plain(high) - start)) if abs(_plain(high) - start) < np.finfo(np.float32).max else 0.0
+    start = plain(low)
+    short = plain(np.float32(plain(high) - start)) if abs(plain(high) - start) < np.finfo(np.float32).max else 0.0
     if np.float32(start + short) == high:
         return short
     return float(high) - start
-
-
-def _plain(value: np.floating[Any]) -> float:
-    """The number with the fewest digits that is the same in float32; whole numbers without a point."""
-    return int(value) if float(value).is_integer() else float(str(np.float32(value)))
 
 
 def _area(corners: np.ndarray, polygons: Polygons) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from lensmith.data.formats.walking import (
     part_folders,
     shown,
 )
-from lensmith.data.formats.writing import part_name, put_image, safe_name, unique_names
+from lensmith.data.formats.writing import check_file_names, class_tasks, part_name, put_image, target_of, unique_names
 from lensmith.records import Labels, Problem, Record, Records
 
 TASK, INNER_TASK = "label", "sublabel"
@@ -94,9 +94,7 @@ def write_folders(records: Records, folder: Path) -> None:
     for record, stem in zip(records, unique_names(records), strict=True):
         place = folder / part_name(record) if parts else folder
         for task in tasks:
-            if task not in record.targets:
-                raise check.DataError(f"{shown(record.source)}: has no target for the task {task!r}")
-            place = place / records.labels[task].names[record.targets[task]]  # type: ignore[index]
+            place = place / records.labels[task].names[target_of(record, task)]
         place.mkdir(parents=True, exist_ok=True)
         put_image(record, place / stem)
     if len(tasks) == 2 and not _is_hierarchy(_class_folders(folder, [])):
@@ -186,19 +184,12 @@ def _too_few(root: Path, names: list[str], problems: list[Problem]) -> str:
 
 
 def _writable_tasks(records: Records) -> tuple[str, ...]:
-    kinds: Mapping[str, str] = {task: labels.kind for task, labels in records.labels.items()}
-    if set(kinds.values()) != {"class"} or len(kinds) > 2:
-        got = ", ".join(f"{task} ({kind})" for task, kind in kinds.items()) or "none"
-        raise check.DataError(check.sentence(shown(records.name), "one class task, or two, for folders to hold", got))
-    for task, labels in records.labels.items():
-        alike = [name.lower() for name in labels.names]
-        for name in labels.names:
-            if safe_name(name) != name or alike.count(name.lower()) > 1 or name.lower() in PART_OF:
-                expected = f"classes of {task!r} that can be names of folders, and are no parts of a data set"
-                raise check.DataError(check.sentence(shown(records.name), expected, repr(shown(name))))
-    if len({record.targets.get(next(iter(kinds))) for record in records}) < 2:
+    tasks = class_tasks(records, 2, "one class task, or two, for folders to hold")
+    for task in tasks:
+        check_file_names(records, task, PART_OF)
+    if len({record.targets.get(tasks[0]) for record in records}) < 2:
         raise check.DataError(check.sentence(shown(records.name), "two classes, for two folders", "one"))
-    return tuple(kinds)
+    return tasks
 
 
 def _recognise(path: Path) -> str | None:

@@ -17,13 +17,13 @@ from lensmith.data.formats.walking import (
     check_opens,
     folders,
     holds_image,
-    images,
+    images_and_parts,
     in_order,
     loose_images,
     part_folders,
     shown,
 )
-from lensmith.data.formats.writing import part_name, put_image, safe_name
+from lensmith.data.formats.writing import check_file_names, class_tasks, part_name, put_image, target_of
 from lensmith.records import Labels, Problem, Record, Records
 
 TASK = "label"
@@ -70,7 +70,7 @@ def read_names(
     tasks = list(dict.fromkeys((*(place for place in form.places if place == TASK), *(labels or ()))))
     for place in (*tasks, *([group] if group else ())):
         check.one_of(f"places of the pattern {pattern!r}", place, form.places)
-    files = _nested(root, problems)
+    files = images_and_parts(root, problems)
     found = [form.match(file.stem) for file, _ in files]
     if not any(found):
         got = shown(files[0][0].name) if files else "no image at all"
@@ -111,13 +111,13 @@ def write_names(records: Records, folder: Path) -> None:
     Raises:
         DataError: there is another task than one class task, or the classes could not be told from the names again.
     """
-    task, names = _writable(records)
+    (task,) = class_tasks(records, 1, "one class task, for a file name holds one label")
+    check_file_names(records, task)
+    names = records.labels[task].names
     numbers: Counter[str] = Counter()
     stems = []
     for record in records:
-        if task not in record.targets:
-            raise check.DataError(f"{shown(record.source)}: has no target for the task {task!r}")
-        name = names[record.targets[task]]  # type: ignore[index]
+        name = names[target_of(record, task)]
         stems.append(f"{name}.{numbers[name]}")
         numbers[name] += 1
     read_back = split_names(stems) or [None] * len(stems)
@@ -231,17 +231,6 @@ def _labelled(files: Sequence[_File], problems: list[Problem]) -> Sequence[_File
     return [(file, part) for file, part in files if part in worded]
 
 
-def _nested(root: Path, problems: list[Problem]) -> list[_File]:
-    """Every image below, and its part where it lies in a part folder."""
-    parts = part_folders(root)
-
-    def part(file: Path) -> str | None:
-        first = file.relative_to(root).parts[0]
-        return PART_OF[first.lower()] if root / first in parts else None
-
-    return [(file, part(file)) for file in images(root, problems)]
-
-
 def _recognise(path: Path) -> str | None:
     if not path.is_dir():
         return None
@@ -255,23 +244,6 @@ def _recognise(path: Path) -> str | None:
 
 def _read(path: Path, hints: Hints) -> Records:
     return read_names(path, pattern=hints.pattern, labels=hints.labels, group=hints.group)
-
-
-def _writable(records: Records) -> tuple[str, tuple[str, ...]]:
-    """The one class task there is, and its class names."""
-    kinds = {task: labels.kind for task, labels in records.labels.items()}
-    if list(kinds.values()) != ["class"]:
-        got = ", ".join(f"{task} ({kind})" for task, kind in kinds.items()) or "none"
-        raise check.DataError(
-            check.sentence(shown(records.name), "one class task, for a file name holds one label", got)
-        )
-    ((task, labels),) = records.labels.items()
-    lower = [name.lower() for name in labels.names]
-    for name in labels.names:
-        if safe_name(name) != name or lower.count(name.lower()) > 1:
-            got = f"the class {shown(name)!r}"
-            raise check.DataError(check.sentence(shown(records.name), "classes that every system can tell apart", got))
-    return task, labels.names
 
 
 NAMES = Format(

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from lensmith import check
 from lensmith.data.formats.format import Format, Hints
-from lensmith.data.formats.parts import PART_OF
 from lensmith.data.formats.walking import (
     check_opens,
     entries,
     folders,
     holds_image,
     images,
+    images_and_parts,
     is_image,
     part_folders,
     shown,
@@ -37,11 +37,7 @@ def read_unlabelled(path: Path | str) -> Records:
         return Records((Record(str(root), root),), {}, str(root), layout="unlabelled images: one")
     check_opens(root, LAYOUT)
     problems: list[Problem] = []
-    parts = {folder: PART_OF[folder.name.lower()] for folder in part_folders(root)}
-    items = tuple(
-        Record(str(file), file, part=parts.get(root / file.relative_to(root).parts[0]))
-        for file in images(root, problems)
-    )
+    items = tuple(Record(str(file), file, part=part) for file, part in images_and_parts(root, problems))
     if not items:
         raise check.DataError(check.sentence(shown(root), LAYOUT, "no image at all"))
     return Records(items, {}, str(root), tuple(problems), f"unlabelled images: {len(items)}")

@@ -11,14 +11,12 @@ from PIL import Image
 from lensmith import check
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.masks.colours import Colours, find_colours
-from lensmith.data.formats.walking import check_opens
-from lensmith.data.formats.writing import image_extent, put_image, unique_names
-from lensmith.data.formats.yolo.folders import Pair
-from lensmith.data.formats.yolo.layout import Source, find_configs, locate, matches
-from lensmith.data.formats.yolo.looking import configs_of
-from lensmith.data.formats.yolo.paths import without_steps_up
-from lensmith.data.formats.yolo.tasks import Example, Task, combine, each, named
-from lensmith.data.formats.yolo.writing import made, missing, one_task
+from lensmith.data.formats.pairs.gathering import Pair
+from lensmith.data.formats.pairs.layout import Source, configs_of, find_configs, locate, matches
+from lensmith.data.formats.pairs.tasks import Example, Task, combine, each, named
+from lensmith.data.formats.paths import without_steps_up
+from lensmith.data.formats.walking import check_opens, shown
+from lensmith.data.formats.writing import image_extent, made, one_task, put_image, target_of, unique_names
 from lensmith.data.images import extent
 from lensmith.data.masks import BINARY, VOID, check_size, load_mask, look
 from lensmith.records import Labels, Problem, Records
@@ -39,7 +37,7 @@ def read_mask_folders(path: Path | str, hints: Hints | None = None) -> Records:
     and 255 alone. What the values mean, :func:`lensmith.data.masks.load_mask` says; the targets are paths, which
     it reads. Only headers are opened here, to compare the size with the image's; but masks of colours are read as a
     whole, and held in memory, where ``labelmap.txt``, ``label_colors.txt`` or ``class_dict.csv`` says what these
-    mean (see :func:`lensmith.data.formats.masks_colours.find_colours`), and are refused where nothing does.
+    mean (see :func:`lensmith.data.formats.masks.colours.find_colours`), and are refused where nothing does.
 
     Args:
         path: a folder, or the YAML.
@@ -154,10 +152,9 @@ def write_masks(records: Records, folder: Path) -> None:
         if [name] != name.strip().splitlines() or not name.isprintable():
             raise check.DataError(check.sentence(f"{records.name}: {task}", "class names of one line", repr(name)))
     for record, name in zip(records, unique_names(records.items), strict=True):
-        target = record.targets.get(task)
+        target, place = target_of(record, task), f"{shown(record.source)}: {task}"
         if not isinstance(target, (Path, np.ndarray)):
-            raise check.DataError(missing(record, task, "a mask"))
-        place = f"{record.source}: {task}"
+            raise check.DataError(check.sentence(place, "a mask", type(target).__name__))
         mask = load_mask(target, place, size=image_extent(record), classes=len(names))
         _check_values(set(np.unique(mask).tolist()), len(names), place)
         put_image(record, made(folder, "images", record) / name)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lensmith import boxes
-from lensmith.data.formats.tables.cells import Cell, as_number, is_empty, number_of
+from lensmith.data.formats.numbers import as_number
+from lensmith.data.formats.tables.cells import Cell, is_empty, number_of
 from lensmith.data.formats.tables.names import MARKS, plain
 from lensmith.data.formats.tables.table import Row
 from lensmith.records import Boxes

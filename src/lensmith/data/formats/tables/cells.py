@@ -7,34 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from lensmith import check
+from lensmith.data.formats.numbers import TOO_LARGE, as_number
 from lensmith.data.formats.tables.addresses import is_url
 from lensmith.data.images import EXTENSIONS
 
 Cell = str | tuple[str, ...] | np.ndarray  # text, several labels, numbers or pixels; an empty text where there is none
 
-TOO_LARGE = 2.0**128 - 2.0**103  # what is below is a finite float32 once it is rounded
 _LIST_SIGNS = str.maketrans("[],", "   ")
-
-
-def as_number(text: str) -> float | None:
-    """The finite number (in float32) that a text is, or None."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if abs(number) < TOO_LARGE and "_" not in text else None  # Python takes 1_0 for 10
-
-
-def shortest(number: float) -> float:
-    """The number with the fewest digits that is read as just this float32.
-
-    Example:
-        >>> shortest(np.float32(0.1)), float(np.float32(0.1))
-        (0.1, 0.10000000149011612)
-    """
-    exact = float(np.float32(number))
-    short = float(str(np.float32(number)))
-    return short if float(np.float32(short)) == exact else exact
 
 
 def looks_like_image(text: str) -> bool:

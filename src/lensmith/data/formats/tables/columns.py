@@ -154,9 +154,9 @@ def image_column(table: Table, columns: Sequence[str], seen: Mapping[str, Seen])
 
 def _is_there(text: str, table: Table) -> bool:
     try:
-        return table.images.locate(text) is not None
-    except check.DataError:  # several of this name: for the reader to say
-        return True
+        return table.images.find(text).is_file()
+    except check.DataError:
+        return False
 
 
 def _part_column(columns: Sequence[str], seen: Mapping[str, Seen]) -> str | None:

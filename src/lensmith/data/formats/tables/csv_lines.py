@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.tables.cells import as_number, looks_like_image
+from lensmith.data.formats.numbers import as_number
+from lensmith.data.formats.tables.cells import looks_like_image
 from lensmith.data.formats.tables.names import UNNAMED, is_plain_name, plain
 from lensmith.data.formats.tables.table import Line
 from lensmith.data.formats.walking import closed, shown
@@ -137,7 +138,7 @@ def read_lines(path: Path, width: int, *, skip: bool, dialect: Dialect) -> Itera
     except UnicodeDecodeError as error:
         raise _not_text(path) from error
     except OSError as error:
-        raise check.DataError(f"{shown(path)}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise check.DataError(f"{shown(path)}: {closed(error)}") from error
 
 
 def _rows(file: Iterable[str], name: str, width: int, dialect: Dialect) -> Iterator[Line | Problem]:

@@ -11,7 +11,9 @@ from typing import Any
 
 from lensmith import check
 from lensmith.data.formats import writing
-from lensmith.data.formats.tables.cells import as_number, looks_like_image, shortest
+from lensmith.data.formats.numbers import as_number
+from lensmith.data.formats.numbers import plain as plain_number
+from lensmith.data.formats.tables.cells import looks_like_image
 from lensmith.data.formats.tables.names import CORNERS, FACT, LABEL_NAMES, MARKS, is_plain_name, plain, typed
 from lensmith.data.formats.walking import shown
 from lensmith.records import Boxes, Record, Records
@@ -144,9 +146,7 @@ def _box_lines(records: Records, folder: Path) -> tuple[list[str], Lines]:
 
 
 def _boxes(record: Record, task: str) -> Boxes:
-    found = record.targets.get(task)
-    if not isinstance(found, Boxes):
-        raise check.DataError(f"{shown(record.source)}: has no target for the task {task!r}")
+    found: Boxes = writing.target_of(record, task)
     return found
 
 
@@ -194,14 +194,12 @@ def _speaks_for_itself(records: Records, task: str) -> bool:
 
 def _label_cells(record: Record, task: str, records: Records) -> list[str]:
     labels = records.labels[task]
-    target = record.targets.get(task)
-    if target is None:
-        raise check.DataError(f"{shown(record.source)}: has no target for the task {task!r}. {_JSON}")
+    target = writing.target_of(record, task, _JSON)
     if labels.kind == "number":
-        return [_number(repr(float(number)), record) for number in target]  # type: ignore[union-attr]
+        return [_number(repr(float(number)), record) for number in target]
     if labels.kind == "class":
-        return [labels.names[target]]  # type: ignore[index]
-    names = [labels.names[index] for index in target]  # type: ignore[union-attr, index]
+        return [labels.names[target]]
+    names = [labels.names[index] for index in target]
     return ["|".join(names) if len(names) > 1 else "".join(names) + "|"]  # the sign says that there may be several
 
 
@@ -212,7 +210,7 @@ def _check_name(name: str, task: str, *, several: bool = False) -> None:
 
 
 def _short(number: float, record: Record) -> str:
-    return _number(repr(shortest(number)).removesuffix(".0"), record)
+    return _number(str(plain_number(number)), record)
 
 
 def _number(text: str, record: Record) -> str:

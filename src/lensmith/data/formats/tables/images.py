@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 
 from lensmith import check
 from lensmith.data.formats.listing import Listing
 from lensmith.data.formats.parts import part_in
+from lensmith.data.formats.paths import inner_path
 from lensmith.data.formats.tables.cells import looks_like_image
 from lensmith.data.formats.walking import folders, shown
 from lensmith.records import PARTS
 
 MISSING = "the image is missing:"
-_ODD = frozenset("\\:")  # in a path, beside a slash in front or two dots: it may leave its folder
 _FEW = 32  # folders beside a table, into which one can look without having been told
 
 
@@ -47,10 +47,7 @@ class ImageFolders:
         Raises:
             DataError: it is absolute, leaves its folder, or is nowhere; says only that, for the caller knows the place.
         """
-        # Most paths are plain, and a table has many: only the others are taken apart.
-        if text.startswith("/") or not _ODD.isdisjoint(text) or ".." in text:
-            _check_stays(text)
-        found = self.locate(text)
+        found = self.locate(inner_path(text))
         if found is None:
             few = " or ".join(map(shown, self._folders[:3]))
             raise check.DataError(f"{MISSING} {text[:80]!r} is not in {few}")
@@ -58,23 +55,11 @@ class ImageFolders:
 
     def locate(self, text: str) -> Path | None:
         """The file of this name, with a suffix or without, in the first of the folders that has it; or None."""
-        name = text.replace("\\", "/")
-        found = self._listing.find(self._folders, name)
+        found = self._listing.find(self._folders, text)
         if found is None and not looks_like_image(text):
-            above, _, last = name.rpartition("/")
+            above, _, last = text.rpartition("/")
             found = self._listing.find_stem([folder / above for folder in self._folders], last) if last else None
         return found
-
-
-def _check_stays(text: str) -> None:
-    windows = PureWindowsPath(text)  # which knows the separators of all systems
-    if windows.drive or windows.root:
-        raise check.DataError(f"the path {text!r} is absolute; paths start in the table's own folder")
-    depth = 0
-    for step in windows.parts:
-        depth += -1 if step == ".." else 1
-        if depth < 0:
-            raise check.DataError(f"the path {text!r} climbs out of its folder")
 
 
 def square(count: int) -> tuple[int, int, int] | None:

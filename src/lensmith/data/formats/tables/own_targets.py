@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lensmith import check
-from lensmith.data.formats.tables.cells import TOO_LARGE
+from lensmith.data.formats.numbers import TOO_LARGE
 from lensmith.data.formats.tables.images import ImageFolders
 from lensmith.data.formats.tables.json_text import list_in, numbers_in, object_in
 from lensmith.data.formats.tables.names import MARKS

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lensmith import check
 from lensmith.data.formats import writing
-from lensmith.data.formats.tables.cells import shortest
+from lensmith.data.formats.numbers import shortest
 from lensmith.data.formats.tables.names import MARKS
 from lensmith.data.formats.tables.own_reading import FILE
 from lensmith.data.formats.walking import shown

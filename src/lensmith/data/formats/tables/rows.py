@@ -11,21 +11,13 @@ import numpy as np
 from lensmith import check
 from lensmith.data.formats.tables.addresses import is_url
 from lensmith.data.formats.tables.boxed import Boxed, read_box, read_size
-from lensmith.data.formats.tables.cells import (
-    Cell,
-    as_number,
-    is_empty,
-    is_list_of_numbers,
-    listed_in,
-    number_of,
-    row_of,
-    text_of,
-)
+from lensmith.data.formats.tables.cells import Cell, is_empty, is_list_of_numbers, listed_in, number_of, row_of, text_of
 from lensmith.data.formats.tables.columns import Roles
 from lensmith.data.formats.tables.images import to_pixels
 from lensmith.data.formats.tables.labels import OBJECTS, Task
 from lensmith.data.formats.tables.names import FACT, PART_WORDS
 from lensmith.data.formats.tables.table import Row, Table
+from lensmith.data.formats.walking import in_order
 from lensmith.records import Boxes, Labels, Problem, Record, Target
 
 _AT_URL = "the image is at a URL; name a folder to fetch into: download=FOLDER (--read download=FOLDER)"
@@ -150,15 +142,6 @@ class Building:
         """The number of a class, in the order in which they come."""
         found = self._classes[task.name]
         return found.setdefault(name, len(found))
-
-
-def in_order(names: Iterable[str]) -> list[str]:
-    """Names as a person sorts them: numbers by their value, others by their letters."""
-    listed = list(names)
-    numbers = [as_number(name) for name in listed]
-    if all(number is not None for number in numbers):
-        return [name for _, name in sorted(zip(numbers, listed, strict=True))]
-    return sorted(listed)
 
 
 def _facts(row: Row, columns: Iterable[str]) -> dict[str, str]:

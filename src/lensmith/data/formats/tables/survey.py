@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lensmith.data.formats.numbers import as_number
 from lensmith.data.formats.tables.addresses import is_url
-from lensmith.data.formats.tables.cells import Cell, as_number, is_list_of_numbers, looks_like_image
+from lensmith.data.formats.tables.cells import Cell, is_list_of_numbers, looks_like_image
 from lensmith.data.formats.tables.table import Line, Table
 
 FEW = 50  # different whole numbers that may be classes

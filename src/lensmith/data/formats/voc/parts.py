@@ -10,6 +10,7 @@ from pathlib import Path
 from lensmith.data.formats.annotation_places import files_named
 from lensmith.data.formats.listing import image_stem
 from lensmith.data.formats.parts import part_of
+from lensmith.data.formats.walking import closed
 from lensmith.records import Problem
 
 
@@ -60,5 +61,5 @@ def _lines(file: Path, problems: list[Problem]) -> list[str]:
     try:
         return file.read_bytes().decode("utf-8-sig", errors="replace").split("\n")
     except OSError as error:
-        problems.append(Problem(str(file), f"cannot be opened: {(error.strerror or str(error)).lower()}"))
+        problems.append(Problem(str(file), closed(error)))
         return []

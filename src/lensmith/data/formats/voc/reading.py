@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lensmith import check
 from lensmith.data.formats.annotation_places import (
+    Reading,
     files_named,
     folder_part,
     folders_above,
     image_folders,
     likely_folders,
-    relative_path,
 )
 from lensmith.data.formats.annotations import class_names, count, nothing_usable, stated_size, summary, task_name
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.listing import Listing, image_stem
-from lensmith.data.formats.voc.looking import recognise
+from lensmith.data.formats.paths import inner_path
 from lensmith.data.formats.voc.parts import Listed, listed_parts
 from lensmith.data.formats.voc.writing import HOLDS, NAME, write
 from lensmith.data.formats.voc.xml import Annotation, parse
-from lensmith.data.formats.walking import check_opens, shown
-from lensmith.records import Boxes, Labels, Problem, Record, Records
+from lensmith.data.formats.walking import check_opens, closed, shown
+from lensmith.records import Boxes, Labels, Record, Records
 
 __all__ = ["HOLDS", "VOC", "read", "recognise"]
 
@@ -42,17 +43,26 @@ class _Found:
     part: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What the steps of a read share: folders listed once, and what was set aside."""
+def recognise(path: Path) -> str | None:
+    """What is seen: the number of XML files and where, if the first of them hold an ``<annotation>``."""
+    if not path.is_dir():
+        return None
+    for folder in likely_folders(path):
+        names = files_named(folder, ".xml", all_of_them=False)
+        if any(_is_annotation(folder / name) for name in names[:3]):
+            folders = {place: len(files_named(place, ".xml")) for place in likely_folders(path)}
+            total = sum(folders.values())
+            where = [f"{place.relative_to(path)}/" for place, number in folders.items() if number and place != path]
+            return f"{count(total, 'XML file')} in {shown(', '.join(where)) if where else 'the folder'}"
+    return None
 
-    root: Path
-    hints: Hints
-    listing: Listing = field(default_factory=Listing)
-    problems: list[Problem] = field(default_factory=list)
 
-    def put_aside(self, source: Path | str, reason: object) -> None:
-        self.problems.append(Problem(str(source), str(reason)))
+def _is_annotation(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return re.search(rb"<annotation[\s>]", opened.read(4096)) is not None
+    except OSError:
+        return False
 
 
 def read(path: Path, hints: Hints) -> Records:
@@ -83,7 +93,7 @@ def read(path: Path, hints: Hints) -> Records:
         SettingError: a hint is wrong.
     """
     check_opens(path, LAYOUT)
-    reading = _Reading(path, hints)
+    reading = Reading(path, hints)
     task = task_name(hints)
     folders = {folder: names for folder in likely_folders(path) if (names := files_named(folder, ".xml"))}
     if not folders:
@@ -103,12 +113,12 @@ def read(path: Path, hints: Hints) -> Records:
     return Records(tuple(items), {task: Labels("boxes", classes)}, str(path), tuple(reading.problems), layout)
 
 
-def _places(reading: _Reading, folder: Path) -> list[Path]:
+def _places(reading: Reading, folder: Path) -> list[Path]:
     part = folder_part(folder, reading.root)
     return image_folders(folder, reading.root, part, (folder.name,), reading.hints, reading.listing)
 
 
-def _lists(reading: _Reading, folder: Path, names: list[str]) -> dict[str, Listed]:
+def _lists(reading: Reading, folder: Path, names: list[str]) -> dict[str, Listed]:
     """The part of each image by name; a folder named for a part needs no list."""
     if folder_part(folder, reading.root):
         return {}
@@ -120,7 +130,7 @@ def _lists(reading: _Reading, folder: Path, names: list[str]) -> dict[str, Liste
 
 
 def _folder(
-    reading: _Reading, folder: Path, names: list[str], parts: Mapping[Path, Mapping[str, Listed]]
+    reading: Reading, folder: Path, names: list[str], parts: Mapping[Path, Mapping[str, Listed]]
 ) -> list[_Found]:
     places, part, listed = _places(reading, folder), folder_part(folder, reading.root), parts[folder]
     found = []
@@ -133,7 +143,7 @@ def _folder(
             reading.put_aside(folder / name, error)
             continue
         except OSError as error:
-            reading.put_aside(folder / name, f"cannot be opened: {(error.strerror or str(error)).lower()}")
+            reading.put_aside(folder / name, closed(error))
             continue
         in_list = listed.get(stem) or listed.get(image_stem(said.filename))
         found.append(_Found(folder / name, said, image, part or (in_list.part if in_list else None)))
@@ -142,9 +152,7 @@ def _folder(
 
 def _image(listing: Listing, places: list[Path], filename: str, stem: str) -> Path:
     if filename:
-        inner = relative_path(filename)
-        if inner is None:
-            raise check.DataError(check.sentence("<filename>", "a name inside the folder", repr(filename)))
+        inner = inner_path(filename)
         above, _, last = inner.rpartition("/")
         deeper = [place / above for place in places] if above else places
         if found := listing.find(places, inner) or listing.find_stem(deeper, image_stem(last)):
@@ -155,7 +163,7 @@ def _image(listing: Listing, places: list[Path], filename: str, stem: str) -> Pa
     raise check.DataError(f"its image is missing: there is {'neither' if filename else 'not'} {named}")
 
 
-def _one_each(reading: _Reading, annotations: list[_Found]) -> list[_Found]:
+def _one_each(reading: Reading, annotations: list[_Found]) -> list[_Found]:
     """An image that two files describe is described by the one of its name; labels would be missing in each."""
     owner: dict[Path, _Found] = {}
     for found in annotations:
@@ -168,7 +176,7 @@ def _one_each(reading: _Reading, annotations: list[_Found]) -> list[_Found]:
     return [found for found in annotations if owner[found.image] is found]
 
 
-def _classes(reading: _Reading, folders: list[Path], annotations: list[_Found]) -> tuple[tuple[str, ...], list[_Found]]:
+def _classes(reading: Reading, folders: list[Path], annotations: list[_Found]) -> tuple[tuple[str, ...], list[_Found]]:
     """The names, and the annotations that use no other."""
     near = dict.fromkeys(place for folder in folders for place in (folder, *folders_above(folder, reading.root)))
     given = class_names([reading.root, *near], reading.hints)
@@ -199,7 +207,7 @@ def _record(found: _Found, task: str, index: Mapping[str, int]) -> Record:
 
 
 def _listed_only(
-    reading: _Reading, folder: Path, listed: Mapping[str, Listed], used: set[Path], task: str
+    reading: Reading, folder: Path, listed: Mapping[str, Listed], used: set[Path], task: str
 ) -> list[Record]:
     """The images that a list names and no XML file describes: whoever made the list knows them to be empty."""
     described = {name[: -len(".xml")] for name in files_named(folder, ".xml")}
@@ -222,7 +230,7 @@ def _listed_only(
 
 
 def _say_the_rest(
-    reading: _Reading, folders: Mapping[Path, list[str]], annotations: list[_Found], used: set[Path]
+    reading: Reading, folders: Mapping[Path, list[str]], annotations: list[_Found], used: set[Path]
 ) -> None:
     """Name the images without an annotation, beside those that have one, and the elements that are not read."""
     described = {name[: -len(".xml")] for names in folders.values() for name in names}

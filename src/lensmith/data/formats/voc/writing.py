@@ -7,8 +7,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from lensmith import check
-from lensmith.data.formats.annotations import box_task, boxes_of, number_text
-from lensmith.data.formats.writing import image_extent, part_name, put_image, unique_names
+from lensmith.data.formats.numbers import plain
+from lensmith.data.formats.writing import boxes_of, image_extent, one_task, part_name, put_image, unique_names
 from lensmith.records import Boxes, Records
 
 NAME = "Pascal VOC"
@@ -28,7 +28,7 @@ def write(records: Records, folder: Path) -> None:
         DataError: not exactly one task has boxes, or a record has none, no image or a number that is not finite, or
             a class has a name that XML or a line of text cannot hold; names it.
     """
-    task = box_task(records, NAME)
+    task = one_task(records, "boxes", NAME)
     names = records.labels[task].names
     for name in names:
         _check_name(name)
@@ -65,7 +65,7 @@ def _tree(filename: str, size: tuple[int, int], boxes: Boxes, names: tuple[str, 
         _add(element, "difficult", str(int(boxes.difficult[place])))
         box = _add(element, "bndbox")
         for side, value in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True):
-            _add(box, side, number_text(value))
+            _add(box, side, str(plain(value)))
     ElementTree.indent(root)
     return root
 

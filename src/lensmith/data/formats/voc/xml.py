@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from lensmith import check
-from lensmith.data.formats.annotations import is_finite, short
+from lensmith.data.formats.annotations import short
+from lensmith.data.formats.numbers import as_number
 
 _LARGEST = 2**24  # bytes: some fifty thousand objects
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -117,11 +118,8 @@ def _box(element: ElementTree.Element, place: str) -> tuple[float, ...]:
 
 def _number(box: ElementTree.Element, side: str, place: str) -> float:
     text = _text(box, side)
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not is_finite(value):
+    value = as_number(text)
+    if value is None:
         raise check.DataError(check.sentence(place, f"a finite number in <{side}>", short(text) if text else "none"))
     return value
 
@@ -130,11 +128,8 @@ def _mark(element: ElementTree.Element, name: str, place: int) -> bool:
     text = _text(element, name).lower()
     if text in _MARKS:
         return _MARKS[text]
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not is_finite(value):
+    value = as_number(text)
+    if value is None:
         raise check.DataError(check.sentence(f"object {place}", f"0 or 1 in <{name}>", short(text)))
     return value != 0
 

@@ -6,15 +6,14 @@ from itertools import islice
 from pathlib import Path
 
 from lensmith import check
+from lensmith.data.formats.pairs.config import Config
+from lensmith.data.formats.pairs.layout import configs_of, matches
+from lensmith.data.formats.paths import without_steps_up
 from lensmith.data.formats.text import read_text
-from lensmith.data.formats.yolo.config import Config
-from lensmith.data.formats.yolo.layout import find_configs, matches
 from lensmith.data.formats.yolo.lines import is_number, parse
-from lensmith.data.formats.yolo.paths import without_steps_up
 
 _OPENED = 20  # label files, until one holds boxes
 _COLUMNS = (5, 6)  # of a box, and of one with a confidence
-_CONFIGS = (".yaml", ".yml", ".data")
 
 
 def recognise(path: Path) -> str | None:
@@ -49,16 +48,6 @@ def _is_label(file: Path) -> bool:
         words = next(line.split() for line in lines if line.strip())
         return len(words) in _COLUMNS and words[0].isdecimal() and all(map(is_number, words))
     return False
-
-
-def configs_of(path: Path) -> list[Config] | None:
-    """The configs of a path; none where it holds something else, None where the one it has or is is damaged."""
-    if path.is_file() and path.suffix.lower() not in _CONFIGS:
-        return []
-    try:
-        return find_configs(path)
-    except check.DataError:
-        return [] if path.suffix.lower() == ".data" and path.is_file() else None  # which tables are called, too
 
 
 def _below(config: Config, path: Path) -> str:

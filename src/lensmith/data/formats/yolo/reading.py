@@ -7,14 +7,14 @@ from pathlib import Path
 from lensmith import check
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.masks.reading import read_masks
+from lensmith.data.formats.pairs.gathering import Pair
+from lensmith.data.formats.pairs.layout import Source, find_configs, locate
+from lensmith.data.formats.pairs.tasks import Example, Task, combine, each, named, unlabelled
+from lensmith.data.formats.paths import without_steps_up
 from lensmith.data.formats.text import read_text
 from lensmith.data.formats.walking import check_opens
-from lensmith.data.formats.yolo.folders import Pair
-from lensmith.data.formats.yolo.layout import Source, find_configs, locate
 from lensmith.data.formats.yolo.lines import parse
 from lensmith.data.formats.yolo.looking import recognise
-from lensmith.data.formats.yolo.paths import without_steps_up
-from lensmith.data.formats.yolo.tasks import Example, Task, combine, each, named, unlabelled
 from lensmith.data.formats.yolo.writing import write_yolo
 from lensmith.data.images import extent
 from lensmith.records import Boxes, Labels, Problem, Records

@@ -8,12 +8,9 @@ from typing import Any
 
 import yaml
 
-from lensmith import check
-from lensmith.data.formats.annotations import chosen
-from lensmith.data.formats.walking import shown
-from lensmith.data.formats.writing import image_extent, put_image, unique_names
+from lensmith.data.formats.writing import boxes_of, image_extent, made, one_task, put_image, unique_names
 from lensmith.data.formats.yolo.lines import lines
-from lensmith.records import PARTS, Boxes, Record, Records
+from lensmith.records import PARTS, Records
 
 _KEYS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -34,49 +31,14 @@ def write_yolo(records: Records, folder: Path) -> None:
         DataError: there is no task of boxes, or several, or a record cannot be written; names it.
     """
     task = one_task(records, "boxes", "YOLO")
-    count = len(records.labels[task].names)
-    for record, name in zip(records, unique_names(records.items), strict=True):
-        boxes = record.targets.get(task)
-        if not isinstance(boxes, Boxes):
-            raise check.DataError(missing(record, task, "boxes"))
-        if len(boxes) and not 0 <= int(boxes.classes.min()) <= int(boxes.classes.max()) < count:
-            got = f"classes {boxes.classes.min()} to {boxes.classes.max()}"
-            raise check.DataError(check.sentence(f"{record.source}: {task}", f"classes from 0 to {count - 1}", got))
+    names = records.labels[task].names
+    for record, stem in zip(records, unique_names(records), strict=True):
+        boxes = boxes_of(record, task, names)
         text = lines(boxes, image_extent(record), record.source) if len(boxes) else ""
-        put_image(record, made(folder, "images", record) / name)
-        (made(folder, "labels", record) / f"{name}.txt").write_text(text, encoding="utf-8")
-    config = _config({record.part for record in records}, records.labels[task].names)
+        put_image(record, made(folder, "images", record) / stem)
+        (made(folder, "labels", record) / f"{stem}.txt").write_text(text, encoding="utf-8")
+    config = _config({record.part for record in records}, names)
     (folder / "data.yaml").write_text(config, encoding="utf-8")
-
-
-def one_task(records: Records, kind: str, format: str) -> str:
-    """The only task of a kind.
-
-    Raises:
-        DataError: there is none, or several.
-    """
-    tasks = [task for task, labels in records.labels.items() if labels.kind == kind]
-    if len(tasks) != 1:
-        got = ", ".join(tasks) or f"tasks of other kinds ({', '.join(records.labels) or 'none'})"
-        remedy = chosen(records, tasks) if tasks else ""
-        expected = f"one task of kind {kind} to write as {format}"
-        raise check.DataError(check.sentence(shown(records.name), expected, got, remedy))
-    return tasks[0]
-
-
-def missing(record: Record, task: str, expected: str) -> str:
-    """What is said of a record that lacks the target, or has one of another sort."""
-    target = record.targets.get(task)
-    remedy = f"Read this task alone: --read labels={task}" if target is None and record.targets else ""
-    got = "none" if target is None else type(target).__name__
-    return check.sentence(f"{shown(record.source)}: {task}", expected, got, remedy)
-
-
-def made(folder: Path, name: str, record: Record) -> Path:
-    """The folder of a record's part, which is made where it is missing."""
-    place = folder / name / record.part if record.part else folder / name
-    place.mkdir(parents=True, exist_ok=True)
-    return place
 
 
 def _config(parts: Iterable[str | None], names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Paths that files name: found, but never followed out of their folder."""
+"""Paths that files name: followed, but never out of their folder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,35 @@ from pathlib import Path, PureWindowsPath
 
 from lensmith import check
 
+_ODD = frozenset("\\:")  # separators on some systems
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
 _DEPTH = 12  # folders below the one that was named
+
+
+def inner_path(text: str) -> str:
+    """A path that a file names, from its own folder on, with ``/`` between the folders and ``..`` worked out.
+
+    Raises:
+        DataError: it is absolute, on any system, or climbs out of its folder; says only that.
+
+    Example:
+        >>> inner_path("photos\\\\cat.jpg"), inner_path("photos/../cat.jpg")
+        ('photos/cat.jpg', 'cat.jpg')
+    """
+    if ".." not in text and _ODD.isdisjoint(text) and not text.startswith("/"):
+        return text  # as nearly all are: only the others are taken apart
+    windows = PureWindowsPath(text)  # which knows the separators of all systems
+    if windows.drive or windows.root:
+        raise check.DataError(f"the path {text[:80]!r} is absolute; paths start in the file's own folder")
+    steps: list[str] = []
+    for step in windows.parts:
+        if step != "..":
+            steps.append(step)
+        elif not steps:
+            raise check.DataError(f"the path {text[:80]!r} climbs out of its folder")
+        else:
+            steps.pop()
+    return "/".join(steps)
 
 
 def join(folder: str, name: str) -> str:

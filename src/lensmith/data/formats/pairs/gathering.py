@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from lensmith.data.formats.listing import Listing
 from lensmith.data.formats.parts import part_on
+from lensmith.data.formats.paths import below, inside, join, stem, suffix, swaps
 from lensmith.data.formats.walking import is_image
-from lensmith.data.formats.yolo.paths import below, inside, join, stem, suffix, swaps
 from lensmith.data.images import EXTENSIONS
 from lensmith.records import Problem
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from lensmith import check
 from lensmith.data.formats.format import Hints
 from lensmith.data.formats.listing import Listing
+from lensmith.data.formats.pairs.config import Config, find_config, find_names, read_config
+from lensmith.data.formats.pairs.gathering import Gathering, Matcher, Pair
+from lensmith.data.formats.paths import inside, join, resolve, swaps
 from lensmith.data.formats.text import read_names, read_text
 from lensmith.data.formats.walking import is_image
-from lensmith.data.formats.yolo.config import Config, find_config, find_names, read_config
-from lensmith.data.formats.yolo.folders import Gathering, Matcher, Pair
-from lensmith.data.formats.yolo.paths import inside, join, resolve, swaps
 from lensmith.records import Problem
 
 MASK_SUFFIXES = ("png", "bmp", "gif", "tif", "tiff")
@@ -28,6 +28,7 @@ MATCHERS = {
         ("_mask", "_L"),
     ),
 }
+_CONFIGS = (".yaml", ".yml", ".data")
 _LOOKED_AT = 64  # folders, and images in each, to recognise a format
 _LIST_SIZE = 256 * 2**20  # bytes of a file that lists images
 
@@ -73,6 +74,16 @@ def find_configs(path: Path) -> list[Config]:
     folders = [path / name for name in Listing().folders(str(path))]
     # A config has its labels beside it; a folder without folders is no data set of its own.
     return [config for folder in folders if _has_folder(folder) and (config := find_config(folder))]
+
+
+def configs_of(path: Path) -> list[Config] | None:
+    """The configs of a path; none where it holds something else, None where the one it has or is is damaged."""
+    if path.is_file() and path.suffix.lower() not in _CONFIGS:
+        return []
+    try:
+        return find_configs(path)
+    except check.DataError:
+        return [] if path.suffix.lower() == ".data" and path.is_file() else None  # which tables are called, too
 
 
 def _has_folder(folder: Path) -> bool:

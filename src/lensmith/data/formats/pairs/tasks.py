@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
-from lensmith.data.formats.yolo.folders import Pair
+from lensmith.data.formats.pairs.gathering import Pair
 from lensmith.records import Labels, Problem, Record, Records, Target
 
 _THREADS = 8  # they wait for the disk most of the time
