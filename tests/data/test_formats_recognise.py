@@ -268,3 +268,15 @@ def test_real_weights_are_refused(shared_data, folder):
     with pytest.raises(check.DataError) as caught:
         read(shared_data / folder)
     assert "\n" not in str(caught.value)
+
+
+def test_links_that_lead_back_are_no_data_sets(tmp_path):
+    album(tmp_path, "pets/cat/1.png", "pets/dog/1.png", "beside/1.png")
+    records = read(tmp_path / "pets")
+    for form in ("csv", "npz", "folders"):
+        write(records, tmp_path / form, form)
+        (tmp_path / form / "loop").symlink_to(".")
+        (tmp_path / form / "up").symlink_to("..")  # to the folder above the one that is read
+        again = read(tmp_path / form)
+        assert format_of(again) == form
+        assert len(again) == 2

@@ -92,7 +92,7 @@ def test_pixels_become_png(tmp_path, channels):
 
 
 def test_what_cannot_be_put(tmp_path):
-    with pytest.raises(check.DataError, match=r"gone\.jpg: the image cannot be read: no such file"):
+    with pytest.raises(check.DataError, match=r"gone\.jpg: the image cannot be opened: no such file"):
         put_image(of_file(tmp_path / "gone.jpg"), tmp_path / "x")
     row = Record("table:0", row=np.zeros(3, np.float32))
     for use in (lambda: put_image(row, tmp_path / "x"), lambda: image_extent(row)):

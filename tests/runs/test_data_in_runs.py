@@ -240,3 +240,22 @@ def test_what_no_head_can_learn_is_refused_before_training(photos: Path) -> None
         path.with_suffix(".xml").write_text(f"<annotation><filename>{path.name}</filename>{boxes * count}</annotation>")
     with pytest.raises(DataError, match=r"11\.png: objects: expected an image with one box; got 2 boxes"):
         runs.prepare(spec(f"source: {photos / 'dark'}, image: [16, 16, 3]"))
+
+
+def test_drawings_that_look_alike_are_no_leak_and_can_be_split(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for kind, name in enumerate(("square", "stripe")):
+            (tmp_path / part / name).mkdir(parents=True)
+            for seed in range(8):
+                pixels = np.full((32, 32), 30.0) + random.normal(0, 8, (32, 32))
+                pixels[8:24, (8 if kind else 2) : (24 if kind else 6)] += 150
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / part / name / f"{seed}.png")
+    section = f"source: {tmp_path}, image: [16, 16, 1]"
+    found = runs.prepare(spec(section)).audit.findings
+    assert {(one.kind, one.severity) for one in found} >= {("leakage", "warning"), ("near-duplicate", "warning")}
+    assert len(runs.prepare(spec(f"source: {tmp_path / 'train'}, image: [16, 16, 1]")).parts[2]) >= 2
+    copied = tmp_path / "train" / "square" / "3.png"
+    (tmp_path / "test" / "square" / "seen.png").write_bytes(copied.read_bytes())
+    with pytest.raises(DataError, match="1 image of one part stands in another too"):
+        runs.prepare(spec(section))

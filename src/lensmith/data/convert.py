@@ -57,7 +57,7 @@ def convert(
     before = records
     if mending:
         found = audit(records, on_file=on_file)
-        records = mend(found.records, found.findings, found.duplicates, tuple(mending))
+        records = mend(found.records, found.findings, found.together, tuple(mending))
     write(records, folder, format)
     known = set(before.set_aside)
     left_out = (*before.set_aside, *(one for one in records.set_aside if one not in known))

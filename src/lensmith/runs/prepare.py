@@ -79,7 +79,7 @@ def refuse_leakage(audit: data.Audit, *, allowed: bool) -> None:
     Raises:
         DataError: the source's own parts share examples, and nobody said that they may.
     """
-    found = [finding for finding in audit.findings if finding.kind == "leakage"]
+    found = [finding for finding in audit.findings if finding.kind == "leakage" and finding.severity == "severe"]
     if found and not allowed:
         raise check.DataError(f"{audit.records.name}: {found[0].message}. {found[0].remedy}")
 
@@ -102,7 +102,7 @@ def split(audit: data.Audit, wanted: SplitSpec) -> Parts:
         *shares,
         seed=wanted.seed,
         group=wanted.group,
-        together=audit.duplicates,
+        together=audit.together,
         previous=previous,
     )
 

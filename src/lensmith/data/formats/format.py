@@ -11,20 +11,7 @@ from lensmith.records import Records
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What the user says about a source where looking is not enough. Each reader takes what concerns it.
-
-    Args:
-        image: the column or key of a table that holds the images.
-        labels: the columns or keys that are targets, one task each; elsewhere the names of the tasks.
-        rows: the columns that make a row of numbers.
-        separator: of a table's columns.
-        pattern: of file names, with named places: ``{label}.{number}``, ``{label}_{patient}_{row}_{column}``.
-        group: the column, or the place in the pattern, that gives the group of an example.
-        names: a file with the class names, one a line.
-        images: the folder that relative image paths start from.
-        download: a folder into which images at URLs are fetched; left out, nothing is.
-        hosts: hosts that may be asked although their address is private, such as ``localhost``.
-    """
+    """What the user says about a source where looking is not enough. Each reader takes what concerns it. See :func:`lensmith.data.read`."""
 
     image: str | None = None
     labels: tuple[str, ...] | None = None

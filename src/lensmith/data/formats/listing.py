@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -76,16 +76,17 @@ class Listing:
                 return folder / found[0]
         return None
 
-    def walk(self, folder: str, problems: list[Problem], above: tuple[Path, ...] = ()) -> Iterator[str]:
+    def walk(self, folder: str, problems: list[Problem], depth: int = 0, above: Collection[Path] = ()) -> Iterator[str]:
         """The folder and every folder below it. Links are followed, but not back into a folder that leads here."""
         real = Path(folder).resolve()
-        if real in above or len(above) > _DEPTH:
+        above = above or real.parents
+        if real in above or depth > _DEPTH:
             problems.append(Problem(folder, "a folder that leads here again, or lies too deep"))
             return
         problems += self._content(folder).problems
         yield folder
         for name in self.folders(folder):
-            yield from self.walk(os.path.normpath(f"{folder}/{name}"), problems, (*above, real))
+            yield from self.walk(os.path.normpath(f"{folder}/{name}"), problems, depth + 1, (*above, real))
 
     def _content(self, folder: Path | str) -> Content:
         place = str(folder)

@@ -39,11 +39,12 @@ def part_folders(root: Path) -> list[Path]:
 
 def images(folder: Path, problems: list[Problem], above: Iterable[Path] = ()) -> Iterator[Path]:
     """Every image below, in order. Links are followed, but into no folder twice, nor back into one of ``above``."""
-    seen = set(above)
-    if folder.resolve() in seen:
+    real = folder.resolve()
+    above = {one for known in above for one in (known, *known.parents)}
+    if real in above:
         problems.append(Problem(str(folder), _AROUND))
         return
-    seen.add(folder.resolve())
+    seen = {*above, real, *real.parents}
     levels = [iter(entries(folder, problems))]
     while levels:
         entry = next(levels[-1], None)
@@ -51,8 +52,8 @@ def images(folder: Path, problems: list[Problem], above: Iterable[Path] = ()) ->
             levels.pop()
         elif not entry.is_dir():
             yield from _image(entry, problems)
-        elif (real := Path(entry).resolve()) not in seen:
-            seen.add(real)
+        elif (inner := Path(entry).resolve()) not in seen:
+            seen.add(inner)
             levels.append(iter(entries(Path(entry), problems)))
         else:
             problems.append(Problem(entry.path, _AROUND))

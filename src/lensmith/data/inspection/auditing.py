@@ -63,7 +63,7 @@ def audit(records: Records, *, threads: int | None = None, on_file: OnFile | Non
         *unused.unreadable(records, problems),
         *unused.set_aside(records),
         *_of_labels(kept, counts, seen),
-        *copy_rules.leakage(kept, copies),
+        *copy_rules.leakage(kept, copies, len(looks)),
         *copy_rules.duplicates(kept, copies),
         *copy_rules.contradictions(kept, copies),
         *_of_images(kept.select(places), looks),
@@ -81,6 +81,7 @@ def audit(records: Records, *, threads: int | None = None, on_file: OnFile | Non
         sizes=tuple((height, width, count) for (height, width), count in sizes.most_common(_SIZES)),
         duplicates=copies.groups,
         exact=copies.exact,
+        together=copies.certain(len(looks)),
     )
 
 

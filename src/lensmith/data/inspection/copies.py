@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from lensmith.data.inspection.duplicates import Copies
-from lensmith.data.inspection.findings import Finding, counted, mending
+from lensmith.data.inspection.findings import Finding, Severity, counted, mending
 from lensmith.records import PARTS, Labels, Record, Records, Target
 
 Groups = Sequence[tuple[int, ...]]
@@ -37,14 +37,23 @@ def _finding(records: Records, kind: str, message: str, groups: Groups) -> Findi
     return Finding(kind, "warning", message, remedy, files, groups=sources)
 
 
-def leakage(records: Records, copies: Copies) -> Iterator[Finding]:
-    """The same image, or the same group of records, in two parts that the source itself keeps apart."""
+def leakage(records: Records, copies: Copies, count: int) -> Iterator[Finding]:
+    """The same image, or the same group of records, in two parts that the source itself keeps apart.
+
+    Where a good part of the ``count`` images looks alike, near copies are for a person to judge.
+    """
     remedy = f"Keep each in one part: {mending(records, 'leakage')}, or train all the same with --allow-leakage"
-    pairs = [pair for group in copies.groups for pair in _across(records, group)]
+    certain = copies.certain(count)
+    pairs = [pair for group in certain for pair in _across(records, group)]
     if pairs:
         said = "image of one part stands" if len(pairs) == 1 else "images of one part stand"
         message = f"{len(pairs):,} {said} in another too: what is measured there is too good"
-        yield _leak(message, remedy, pairs)
+        yield _leak("severe", message, remedy, pairs)
+    alike = [pair for group in set(copies.groups) - set(certain) for pair in _across(records, group)]
+    if alike:
+        said = "image of one part looks" if len(alike) == 1 else "images of one part look"
+        message = f"{len(alike):,} {said} like one of another, as do many of this collection"
+        yield _leak("warning", message, "Look at them: drawings may, but copies of a photo may not", sorted(alike))
     by_group: dict[str, list[int]] = defaultdict(list)
     for place, record in enumerate(records):
         if record.group is not None and record.part is not None:
@@ -55,7 +64,7 @@ def leakage(records: Records, copies: Copies) -> Iterator[Finding]:
         first = [pairs[0] for pairs in split.values()]
         said = "group stands" if len(split) == 1 else "groups stand"
         message = f"{len(split):,} {said} in more than one part, such as {next(iter(split))!r}"
-        yield _leak(message, remedy, first)
+        yield _leak("severe", message, remedy, first)
 
 
 def _across(records: Records, places: Sequence[int]) -> list[tuple[str, str]]:
@@ -68,9 +77,9 @@ def _across(records: Records, places: Sequence[int]) -> list[tuple[str, str]]:
     return [(records[first[0]].source, records[place].source) for members in others for place in members]
 
 
-def _leak(message: str, remedy: str, pairs: Sequence[tuple[str, str]]) -> Finding:
+def _leak(severity: Severity, message: str, remedy: str, pairs: Sequence[tuple[str, str]]) -> Finding:
     files = tuple(dict.fromkeys(source for pair in pairs for source in pair))
-    return Finding("leakage", "severe", message, remedy, files, groups=tuple(pairs))
+    return Finding("leakage", severity, message, remedy, files, groups=tuple(pairs))
 
 
 def contradictions(records: Records, copies: Copies) -> Iterator[Finding]:

@@ -37,6 +37,7 @@ _CLOSE = 0.05  # what most neighbours are within where there are many copies, an
 _IN_THE_LARGE = 0.4  # so near are one image in 100 to a photo
 _COMMON, _COMMON_LEAST = 0.1, 10  # share of the images, and number of few, so near that they are of one sort
 _FLAT_SHARE, _FLAT_LEVELS = 0.5, 5  # so much of a thumbnail within so many gray levels is a plain background
+_ALL_ALIKE, _ALL_ALIKE_LEAST = 1 / 3, 8  # share of the images, and number of few, that are near copies of others
 
 Alike = Callable[[np.ndarray], np.ndarray]
 
@@ -60,6 +61,24 @@ class Copies:
 
     groups: tuple[tuple[int, ...], ...] = ()
     exact: tuple[tuple[int, ...], ...] = ()
+
+    def certain(self, count: int) -> tuple[tuple[int, ...], ...]:
+        """The groups to act upon: all of them, or only the exact ones where a good part of the collection is alike.
+
+        Drawings, or what a camera sees that stands still, are no copies of one another, however near they are.
+
+        Args:
+            count: of all images.
+
+        Example:
+            >>> Copies(((0, 4), (1, 2, 3)), ((0, 4),)).certain(10)
+            ((0, 4), (1, 2, 3))
+            >>> Copies((tuple(range(9)),), ()).certain(10)
+            ()
+        """
+        same = set(self.exact)
+        like = sum(len(group) for group in self.groups if group not in same)
+        return self.exact if like >= _ALL_ALIKE_LEAST and like > _ALL_ALIKE * count else self.groups
 
 
 def find(contents: Sequence[bytes], thumbnails: np.ndarray, colours: np.ndarray | None = None) -> Copies:

@@ -26,8 +26,10 @@ class AuditRecord:
         widths: likewise.
         channel_counts: how many images have 1 channel (gray) and how many 3 (colour).
         sizes: height, width and how many images have them; the most frequent 12.
-        duplicates: places in ``records`` of images that show the same, in groups; a split keeps each group together.
+        duplicates: places in ``records`` of images that show the same, in groups.
         exact: likewise, those of the very same pixels; each of these lies within one group of ``duplicates``.
+        together: the groups that a split keeps together: ``duplicates``, but only ``exact`` where a good part of the
+            collection looks alike, as drawings do.
     """
 
     records: Records
@@ -41,6 +43,7 @@ class AuditRecord:
     sizes: tuple[tuple[int, int, int], ...] = ()
     duplicates: tuple[tuple[int, ...], ...] = ()
     exact: tuple[tuple[int, ...], ...] = ()
+    together: tuple[tuple[int, ...], ...] = ()
 
     @property
     def channels(self) -> int | None:

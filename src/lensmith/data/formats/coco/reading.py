@@ -10,14 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from lensmith import check
-from lensmith.data.formats.annotation_places import (
+from lensmith.data.formats.annotations import (
     Reading,
+    class_names,
+    count,
     files_named,
     folder_part,
     image_folders,
     likely_folders,
+    nothing_usable,
+    stated_size,
+    summary,
+    task_name,
 )
-from lensmith.data.formats.annotations import class_names, count, nothing_usable, stated_size, summary, task_name
 from lensmith.data.formats.coco.parsing import Content, Image, Object, parse
 from lensmith.data.formats.coco.writing import HOLDS, NAME, write
 from lensmith.data.formats.format import Format, Hints

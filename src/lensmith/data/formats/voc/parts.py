@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from lensmith.data.formats.annotation_places import files_named
+from lensmith.data.formats.annotations import files_named
 from lensmith.data.formats.listing import image_stem
 from lensmith.data.formats.parts import part_of
 from lensmith.data.formats.walking import closed

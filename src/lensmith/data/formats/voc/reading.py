@@ -10,15 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from lensmith import check
-from lensmith.data.formats.annotation_places import (
+from lensmith.data.formats.annotations import (
     Reading,
+    class_names,
+    count,
     files_named,
     folder_part,
     folders_above,
     image_folders,
     likely_folders,
+    nothing_usable,
+    stated_size,
+    summary,
+    task_name,
 )
-from lensmith.data.formats.annotations import class_names, count, nothing_usable, stated_size, summary, task_name
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.listing import Listing, image_stem
 from lensmith.data.formats.paths import inner_path
