@@ -248,7 +248,7 @@ def test_drawings_that_look_alike_are_no_leak_and_can_be_split(tmp_path: Path) -
         for kind, name in enumerate(("square", "stripe")):
             (tmp_path / part / name).mkdir(parents=True)
             for seed in range(8):
-                pixels = np.full((32, 32), 30.0) + random.normal(0, 8, (32, 32))
+                pixels = np.full((32, 32), 30.0) + random.normal(0, 3, (32, 32))
                 pixels[8:24, (8 if kind else 2) : (24 if kind else 6)] += 150
                 Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / part / name / f"{seed}.png")
     section = f"source: {tmp_path}, image: [16, 16, 1]"
