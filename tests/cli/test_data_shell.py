@@ -113,12 +113,14 @@ def test_a_sheet_is_written_plain_and_augmented(photos: Path, tmp_path: Path) ->
 
 def test_a_split_is_written_and_added_to(photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "split.json"
-    told = document(lensmith("data", "split", photos, "--to", path, "--json"))
-    assert sum(told["parts"].values()) == 12
+    told = document(
+        lensmith("data", "split", photos, "--to", path, "--train", 0.5, "--validation", 0.25, "--test", 0.25, "--json")
+    )
+    assert sum(told["parts"].values()) == 12 and told["parts"]["train"] == 6
     for seed in range(12, 18):
         picture(seed).save(photos / "cat" / f"{seed:02}.jpg")
-    again = document(lensmith("data", "split", photos, "--to", path, "--json"))
-    assert sum(again["parts"].values()) == 18
+    again = document(lensmith("data", "split", photos, "--to", path, "--json"))  # the shares are those of the file
+    assert sum(again["parts"].values()) == 18 and again["parts"]["train"] in (9, 10)
     assert all(again["parts"][name] >= told["parts"][name] for name in told["parts"])
     assert lensmith("train", photos, "--split", path, "--dry-run").returncode == 0
 
@@ -133,3 +135,14 @@ def test_a_table_is_read_as_told(photos: Path, tmp_path: Path) -> None:
     wrong = lensmith("audit", tmp_path / "table.csv", "--read", "labels=animl")
     assert wrong.returncode in (1, 2) and "animal" in wrong.stderr
     assert lensmith("audit", tmp_path / "table.csv", "--read", "lables=animal").returncode == 2
+
+
+def test_folds_are_written_as_splits_that_training_takes(photos: Path, tmp_path: Path) -> None:
+    told = document(lensmith("data", "split", photos, "--folds", 3, "--to", tmp_path / "fold.json", "--json"))
+    assert [Path(name).name for name in told["splits"]] == ["fold-1.json", "fold-2.json", "fold-3.json"]
+    judged = [json.loads(Path(name).read_text())["parts"]["validation"] for name in told["splits"]]
+    assert sorted(key for keys in judged for key in keys) == sorted(
+        str(path.relative_to(photos)) for path in photos.rglob("*.jpg")
+    )
+    done = lensmith("train", photos, "--split", told["splits"][1], "--dry-run")
+    assert done.returncode == 0 and "Split: 8 / 4 / 0" in done.stdout

@@ -17,7 +17,7 @@ FOLDERS = [
     ("coco128_yolo", "YOLO", 128, {"validation": 128}, {"label", "imbalance", "skipped", "mode"}),
     ("coco128_yolo/object_detection", "YOLO", 128, {"validation": 128}, {"label", "imbalance", "skipped", "mode"}),
     ("coco128_yolo/instance_segmentation", "YOLO", 100, {"validation": 100}, {"label", "imbalance", "skipped", "mode"}),
-    ("coco128_yolo/semantic_segmentation", "PNG masks", 100, {"validation": 100}, {"skipped", "mode"}),
+    ("coco128_yolo/semantic_segmentation", "PNG masks", 100, {"validation": 100}, {"label", "skipped", "mode"}),
     ("coco128_yolo/semantic_segmentation/masks", "unlabelled images", 100, {None: 100}, {"dark"}),
     ("coco128_yolo/images", "unlabelled images", 128, {None: 128}, {"mode"}),
     ("coco128_yolo/images/val2017", "unlabelled images", 128, {None: 128}, {"mode"}),

@@ -25,7 +25,7 @@ ship: {format: onnx}
 
 
 def command(
-    run: Annotated[Path | None, typer.Option(help="The folder of the run. [default: runs/demo]")] = None,
+    run: Annotated[Path | None, typer.Option(help="The folder of the run.", show_default="runs/demo")] = None,
     as_json: show.Json = False,
 ) -> None:
     """Train on 1,797 handwritten digits, from the audit to a proven artifact; offline, under a minute."""

@@ -18,7 +18,7 @@ def command(
     source: Annotated[str, typer.Argument(metavar="DATA", help="A folder, table, archive or annotation file.")],
     part: Annotated[
         Literal["train", "validation", "test", "all"] | None,
-        typer.Option(help="Which part of DATA. [default: test where DATA has parts, else all]"),
+        typer.Option(help="Which part of DATA.", show_default="test where DATA has parts, else all"),
     ] = None,
     format: FormatName = None,
     read: Read = None,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _NAMES = ("image", "labels", "rows", "separator", "pattern", "group", "names", "images", "download", "hosts")
 
 FormatName = Annotated[
-    str | None, typer.Option("--format", metavar="NAME", help="What DATA is: voc, coco, yolo, csv, … [default: look]")
+    str | None,
+    typer.Option("--format", metavar="NAME", help="What DATA is: voc, coco, yolo, csv, …", show_default="look"),
 ]
 Read = Annotated[
     list[str] | None,

@@ -15,7 +15,7 @@ NAME = "ship"
 def command(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     to: Annotated[Literal["onnx"], typer.Option(help="The format.")] = "onnx",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file. [default: RUN/model.onnx]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file.", show_default="RUN/model.onnx")] = None,
     as_json: show.Json = False,
 ) -> None:
     """Export the model of RUN and compare it with the model on real examples; refuses when they differ."""

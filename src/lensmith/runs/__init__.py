@@ -1,7 +1,7 @@
 """Runs: a folder that can rebuild itself. Wires data, compose, train and ship together."""
 
 from lensmith.runs.folder import RunFolder, check_new, fresh
-from lensmith.runs.inspecting import inspect, write_audit_page, write_split
+from lensmith.runs.inspecting import inspect, write_audit_page, write_folds, write_split
 from lensmith.runs.opening import evaluate, open_model, ship_run
 from lensmith.runs.prepare import Prepared, prepare
 from lensmith.runs.run import Run, begin, open_run, resume, start
@@ -47,5 +47,6 @@ __all__ = [
     "start",
     "validated",
     "write_audit_page",
+    "write_folds",
     "write_split",
 ]

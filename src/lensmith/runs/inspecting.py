@@ -15,7 +15,7 @@ from lensmith.runs.folder import write_text
 from lensmith.runs.manifest import Parts
 from lensmith.runs.opening import open_model
 from lensmith.runs.pictured import pictures
-from lensmith.runs.prepare import refuse_leakage, split
+from lensmith.runs.prepare import refuse_leakage, shares_of, split
 from lensmith.runs.report import Content, render_audit
 from lensmith.runs.scoring import match_labels
 from lensmith.runs.spec import DataSpec, ReadSpec, SplitSpec
@@ -93,5 +93,29 @@ def write_split(
     audit = data.audit(section.records(), on_file=on_file)
     refuse_leakage(audit, allowed=section.allow_leakage)
     parts = split(audit, wanted)
-    data.write_split(path, parts, fractions=(wanted.train, wanted.validation, wanted.test), seed=wanted.seed)
+    data.write_split(path, parts, fractions=shares_of(wanted), seed=wanted.seed)
     return parts
+
+
+def write_folds(
+    section: DataSpec, count: int, wanted: SplitSpec, path: Path, *, on_file: Callable[[int, int], None] | None = None
+) -> list[Path]:
+    """Audit a source, divide it for cross-validation, and write each fold down as a split without a test part.
+
+    Args:
+        section: the source, and how to read it.
+        count: of folds, at least 2.
+        wanted: its seed and its group.
+        path: of the files: ``split.json`` becomes ``split-1.json`` and so on.
+        on_file: told of each audited example.
+
+    Raises:
+        DataError: too few examples for so many folds.
+    """
+    audit = data.audit(section.records(), on_file=on_file)
+    dealt = data.folds(audit.records, count, seed=wanted.seed, group=wanted.group, together=audit.together)
+    paths = [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
+    for place, (training, validation) in zip(paths, dealt, strict=True):
+        parts = training, validation, audit.records.select(())
+        data.write_split(place, parts, fractions=((count - 1) / count, 1 / count, 0.0), seed=wanted.seed)
+    return paths

@@ -87,24 +87,33 @@ def refuse_leakage(audit: data.Audit, *, allowed: bool) -> None:
 def split(audit: data.Audit, wanted: SplitSpec) -> Parts:
     """The three parts of audited records; copies of one picture stay together.
 
-    Shares that are not stated are those of the split that was written down before, where there is one.
-
     Raises:
         DataError: too few examples, or the written-down split cannot be read.
         SettingError: no such group.
     """
     previous = None if wanted.file is None else data.read_split(Path(wanted.file))
-    shares = (wanted.train, wanted.validation, wanted.test)
-    if previous is not None and not wanted.model_fields_set & {"train", "validation", "test"}:
-        shares = previous.fractions
+    training, validation, test = shares_of(wanted)
     return data.split(
         audit.records,
-        *shares,
+        training,
+        validation,
+        test,
         seed=wanted.seed,
         group=wanted.group,
         together=audit.together,
         previous=previous,
     )
+
+
+def shares_of(wanted: SplitSpec) -> tuple[float, float, float]:
+    """The shares of the parts: as stated, or of the split that was written down before where none is stated.
+
+    Raises:
+        DataError: the written-down split cannot be read.
+    """
+    if wanted.file is not None and not wanted.model_fields_set & {"train", "validation", "test"}:
+        return data.read_split(Path(wanted.file)).fractions
+    return wanted.train, wanted.validation, wanted.test
 
 
 def _continued(

@@ -17,7 +17,7 @@ def command(
     source: Annotated[str, typer.Argument(metavar="DATA", help="A folder, table, archive or annotation file.")],
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
     to: Annotated[
-        str | None, typer.Option(metavar="FORMAT", help="voc, coco, yolo, csv, … [default: the format of DATA]")
+        str | None, typer.Option(metavar="FORMAT", help="voc, coco, yolo, csv, …", show_default="the format of DATA")
     ] = None,
     mend: Annotated[
         list[str] | None,

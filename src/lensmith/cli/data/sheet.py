@@ -23,7 +23,7 @@ def command(
     ] = None,
     image: Annotated[
         str | None,
-        typer.Option(metavar="HxW", help="With --augment: the size of the model's input. [default: 128x128]"),
+        typer.Option(metavar="HxW", help="With --augment: the size of the model's input.", show_default="128x128"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Which examples, and which changes.")] = 0,
     format: FormatName = None,

@@ -18,11 +18,22 @@ def command(
     to: Annotated[
         Path, typer.Option(metavar="FILE", help="Where to write the split. One that is there is kept and added to.")
     ] = Path("split.json"),
-    train: Annotated[float, typer.Option(min=0, max=1, help="Share of the training part.")] = 0.6,
-    validation: Annotated[float, typer.Option(min=0, max=1, help="Share of the validation part.")] = 0.2,
-    test: Annotated[float, typer.Option(min=0, max=1, help="Share of the test part.")] = 0.2,
+    train: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of the training part.", show_default="0.6, or as FILE says"),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of the validation part.", show_default="0.2, or as FILE says"),
+    ] = None,
+    test: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of the test part.", show_default="0.2, or as FILE says")
+    ] = None,
     group: Annotated[
         str | None, typer.Option(help="A column or fact of the file name whose examples stay together.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, metavar="K", help="Cross-validation: write FILE-1 to FILE-K instead.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the shuffle.")] = 0,
     format: FormatName = None,
@@ -33,9 +44,17 @@ def command(
     from lensmith import runs
 
     console = show.console(as_json)
-    wanted = runs.SplitSpec(
-        train=train, validation=validation, test=test, seed=seed, group=group, file=str(to) if to.exists() else None
-    )
+    shares = {"train": train, "validation": validation, "test": test}
+    given = {name: share for name, share in shares.items() if share is not None}
+    known = {"seed": seed, "group": group, "file": str(to) if to.exists() else None}
+    wanted = runs.validated(runs.SplitSpec, given | known)
+    if folds is not None:
+        with show.counting("Looking at the examples") as tell:
+            made = runs.write_folds(source_of(source, format, read), folds, wanted, to, on_file=tell)
+        console.print("\n".join(f"Written   {path}" for path in made))
+        if as_json:
+            show.document({"source": source, "splits": [str(path) for path in made]})
+        return
     with show.counting("Looking at the examples") as tell:
         parts = runs.write_split(source_of(source, format, read), wanted, to, on_file=tell)
     sizes = {name: len(part) for name, part in zip(("train", "validation", "test"), parts, strict=True)}

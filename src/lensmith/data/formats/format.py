@@ -11,7 +11,10 @@ from lensmith.records import Records
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What the user says about a source where looking is not enough. Each reader takes what concerns it. See :func:`lensmith.data.read`."""
+    """What the user says about a source where looking is not enough; :func:`lensmith.data.read` says what each means.
+
+    Each reader takes what concerns it.
+    """
 
     image: str | None = None
     labels: tuple[str, ...] | None = None
