@@ -119,6 +119,11 @@ def test_a_training_folder_alone_gives_all_three():
     assert [len(part) for part in parts] == [60, 20, 20]
 
 
+def test_a_validation_part_alone_is_divided():
+    parts = data.split(examples([0, 1] * 50, parts=["validation"] * 100), 0.6, 0.2, 0.2)
+    assert [len(part) for part in parts] == [60, 20, 20]
+
+
 def test_a_test_part_alone_is_an_error():
     with pytest.raises(check.DataError, match="no record to train on"):
         data.split(examples([0, 1] * 5, parts=["test"] * 10), 0.6, 0.2, 0.2)

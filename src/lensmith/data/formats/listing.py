@@ -23,8 +23,6 @@ class Content:
     files: dict[str, None] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
-    by_key: dict[str, str] = field(default_factory=dict)
-    by_stem: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Listing:
@@ -36,6 +34,8 @@ class Listing:
 
     def __init__(self) -> None:
         self._known: dict[str, Content] = {}
+        self._by_key: dict[Path, dict[str, str]] = {}
+        self._by_stem: dict[Path, dict[str, list[str]]] = {}
 
     def files(self, folder: Path | str) -> dict[str, None]:
         """The names of the files, in order, for a quick look-up; none where there is no such folder."""
@@ -58,7 +58,9 @@ class Listing:
                 return place / last
         key = _key(last)
         for place in places:
-            if found := self._content(place).by_key.get(key):
+            if place not in self._by_key:
+                self._by_key[place] = {_key(one): one for one in reversed(self.files(place))}
+            if found := self._by_key[place].get(key):
                 return place / found
         return None
 
@@ -69,7 +71,11 @@ class Listing:
             DataError: a folder has several.
         """
         for folder in folders:
-            found = self._content(folder).by_stem.get(_key(stem), [])
+            if folder not in self._by_stem:
+                by_stem = self._by_stem[folder] = {}
+                for name in self.images(folder):
+                    by_stem.setdefault(_key(image_stem(name)), []).append(name)
+            found = self._by_stem[folder].get(_key(stem), [])
             if len(found) > 1:
                 raise check.DataError(check.sentence(str(folder), f"one image named {stem!r}", ", ".join(found)))
             if found:
@@ -107,12 +113,7 @@ def content_of(folder: Path | str, limit: int | None = None) -> Content:
         problems.append(Problem(str(folder), closed(error)))
     except ValueError:  # a name that no folder can have
         pass
-    by_key, by_stem = dict[str, str](), dict[str, list[str]]()
-    for name in sorted(files):
-        by_key.setdefault(_key(name), name)
-        if is_image(name):
-            by_stem.setdefault(_key(image_stem(name)), []).append(name)
-    return Content(dict.fromkeys(sorted(files)), tuple(sorted(folders)), tuple(problems), by_key, by_stem)
+    return Content(dict.fromkeys(sorted(files)), tuple(sorted(folders)), tuple(problems))
 
 
 def _sort_in(entry: os.DirEntry[str], files: list[str], folders: list[str], problems: list[Problem]) -> None:

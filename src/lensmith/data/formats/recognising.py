@@ -19,7 +19,7 @@ from lensmith.data.formats.folders.unlabelled import UNLABELLED
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.masks.reading import MASKS
 from lensmith.data.formats.parts import part_in
-from lensmith.data.formats.walking import closed, entries, folders, holds_image, loose_images, shown
+from lensmith.data.formats.walking import closed, entries, folders, holds_image, is_image, loose_images, shown
 from lensmith.data.formats.yolo.reading import YOLO
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
@@ -74,6 +74,8 @@ def _check_one(place: Path) -> None:
 
 def _whole(folder: Path, root: Path) -> str | None:
     """The format of a folder that needs no other: it has both images, or arrays, and what is said of them."""
+    if all(is_image(entry.name) and not entry.is_dir() for entry in entries(folder, [])):
+        return None
     found = next((one for one in FORMATS if one not in (NAMES, UNLABELLED) and look(one, folder)), None)
     if found is None or not (found in (NPZ, IDX) or holds_image(folder, (root,))):
         return None

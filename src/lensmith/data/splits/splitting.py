@@ -38,7 +38,8 @@ def split(
 
     Records of one group stay together, and so do those of ``together`` and records of the same image file. The
     records of each part keep their order. Parts that the source already has are obeyed: only those that are
-    missing are taken from its training part, in the proportion of their fractions to ``train``.
+    missing are taken from its training part, in the proportion of their fractions to ``train``. A source that is
+    nothing but a validation part is divided like one without parts.
 
     With a ``previous`` split, examples it knows keep their part, whatever is added or gone; a new example of a
     group that is known joins it (where the known ones stand in several parts, the most of them), and all others
@@ -103,8 +104,14 @@ def _checked_fractions(train: float, validation: float, test: float) -> tuple[fl
 
 
 def _stated(records: Records) -> np.ndarray:
-    """The part of each example where the source says validation or test."""
+    """The part of each example where the source says validation or test.
+
+    A source that is a validation part as a whole, such as the smaller half of a data set that somebody downloaded,
+    says nothing; a test part is not to be trained on.
+    """
     parts = [record.part for record in records]
+    if set(parts) == {"validation"}:
+        parts = [None] * len(parts)
     if any(parts) and not {None, "train"} & set(parts):
         raise check.DataError(f"{records.name}: there is a test or validation part, but no record to train on")
     return np.array([PARTS.index(part) if part in PARTS[1:] else FREE for part in parts], np.int64)
