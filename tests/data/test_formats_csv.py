@@ -352,7 +352,7 @@ def test_raccoons(shared_data):
     ("text", "hints", "message"),
     [
         ("", {}, "expected a table with a line of column names; got an empty file"),
-        ("image,label\n", {}, "expected images, pixels or numbers; got the columns 'image', 'label'"),
+        ("image,label\n", {}, "expected at least one row that can be used; got none"),
         ("image,label\nx.png,1\n", {}, "expected at least one row that can be used; got none; the first, "),
         ("image,a,b\na.png,x,y\n", {}, "expected one column that is the label; got several that may be ('a', 'b')"),
         ("image,label,class\na.png,x,y\n", {}, "got several that may be ('label', 'class')"),
@@ -726,3 +726,35 @@ def test_more_lines_than_are_looked_at_together(tmp_path):
 @pytest.mark.parametrize(("count", "shape"), [(1, (1, 1, 1)), (3, (1, 1, 3)), (784, (28, 28, 1)), (3072, (32, 32, 3))])
 def test_square(count, shape):
     assert square(count) == shape
+
+
+# The text of a table, what its only image must be called, and what is said of the other lines.
+ROWS = [
+    ("image , label\na.png , cat\n", []),  # spaces on both sides
+    (f"image,label\nb.png,{'x' * 200_000}\na.png,cat\n", ["not a line of a table: field larger"]),  # in the first row
+    ("image,label\na.png,cat\nb.png,dog,x\n", ["expected 2 columns; got 3"]),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), ROWS)
+def test_a_bad_row_ends_no_table(tmp_path, text, said):
+    records = read(table(tmp_path, text, "a.png", "b.png"))
+    assert [record.image.name for record in records] == ["a.png"]
+    assert all(reason.startswith(start) for reason, start in zip(reasons(records).values(), said, strict=True))
+
+
+# What is left of a table when nothing of it can be used, and what is said.
+NOTHING = [
+    ("image,label\n", "expected at least one row that can be used; got none$"),
+    (
+        'image,label\n"a.png,cat\nb.png,dog\n',
+        r"csv:2: expected 2 columns; got 1, in several lines: a quote that does not",
+    ),
+    ("image,label\ngone.png,cat\n", "Say where the images are: --read images=FOLDER$"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), NOTHING)
+def test_a_table_of_which_nothing_is_left(tmp_path, text, message):
+    with pytest.raises(check.DataError, match=message):
+        read(table(tmp_path, text, "a.png"))

@@ -280,3 +280,19 @@ def test_links_that_lead_back_are_no_data_sets(tmp_path):
         again = read(tmp_path / form)
         assert format_of(again) == form
         assert len(again) == 2
+
+
+# Files of a folder whose name holds a line feed, none of which can be read.
+TORN = [("data.yaml",), ("a.xml",), ("train/_annotations.coco.json",), ("data.npz", "data.csv"), ("table.csv",)]
+
+
+@pytest.mark.parametrize("files", TORN)
+def test_a_refusal_is_one_line_whatever_the_folder_is_called(tmp_path, files):
+    root = tmp_path / "a\nb"
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text('<annotation>{"images": [], "annotations": 5, "categories": [')
+    for name in (None, "voc", "coco", "yolo", "masks", "csv", "json", "npz", "idx", "folders", "names", "unlabelled"):
+        with pytest.raises(check.LensmithError) as caught:
+            read(root, format=name)
+        assert "\n" not in str(caught.value)

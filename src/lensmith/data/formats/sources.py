@@ -109,7 +109,12 @@ def read_with(source: Path | str, format: str | None, hints: Hints) -> Records:
     else:
         seen = see(root, hints)
     _check_heeded(seen.format, hints)
-    records = seen.format.read(seen.path, hints)
+    try:
+        records = seen.format.read(seen.path, hints)
+    except check.LensmithError as error:
+        if str(error).isprintable():
+            raise
+        raise type(error)(shown(str(error))) from error  # a name with a line feed, which would end the line
     if hints.group is not None and not any(record.group is not None for record in records):
         expected = "a place of a pattern, a column or an array that holds groups"
         raise check.SettingError(check.sentence("group", expected, repr(hints.group)))

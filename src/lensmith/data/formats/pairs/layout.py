@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,7 +14,7 @@ from lensmith.data.formats.pairs.config import Config, find_config, find_names, 
 from lensmith.data.formats.pairs.gathering import Gathering, Matcher, Pair
 from lensmith.data.formats.paths import inside, join, resolve, swaps
 from lensmith.data.formats.text import read_names, read_text
-from lensmith.data.formats.walking import is_image
+from lensmith.data.formats.walking import folders, is_image
 from lensmith.records import Problem
 
 MASK_SUFFIXES = ("png", "bmp", "gif", "tif", "tiff")
@@ -71,9 +70,8 @@ def find_configs(path: Path) -> list[Config]:
     own = find_config(path)
     if own:
         return [own]
-    folders = [path / name for name in Listing().folders(str(path))]
     # A config has its labels beside it; a folder without folders is no data set of its own.
-    return [config for folder in folders if _has_folder(folder) and (config := find_config(folder))]
+    return [config for folder in folders(path) if folders(folder) and (config := find_config(folder))]
 
 
 def configs_of(path: Path) -> list[Config] | None:
@@ -84,14 +82,6 @@ def configs_of(path: Path) -> list[Config] | None:
         return find_configs(path)
     except check.DataError:
         return [] if path.suffix.lower() == ".data" and path.is_file() else None  # which tables are called, too
-
-
-def _has_folder(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            return any(entry.is_dir() for entry in entries)
-    except OSError:
-        return False
 
 
 def locate(path: Path, kind: str, hints: Hints, config: Config | None) -> Source:

@@ -97,7 +97,7 @@ def _sample(head: str, dialect: Dialect, *, whole: bool) -> Iterator[list[str]]:
                 yield before
             before = row
     except csv.Error:
-        return
+        whole = True  # as far as it goes: what stands before the mistake was not cut
     if before and whole:
         yield before
 
@@ -155,7 +155,10 @@ def _rows(file: Iterable[str], name: str, width: int, dialect: Dialect) -> Itera
         if len(cells) == width:
             yield Line(source, cells)
         elif cells:  # there is none in an empty line
-            yield Problem(source, f"expected {width} columns; got {len(cells)}")
+            open_quote = (
+                ", in several lines: a quote that does not close?" if any("\n" in cell for cell in cells) else ""
+            )
+            yield Problem(source, f"expected {width} columns; got {len(cells)}{open_quote}")
 
 
 def _not_text(path: Path) -> check.DataError:

@@ -47,7 +47,8 @@ class ImageFolders:
         Raises:
             DataError: it is absolute, leaves its folder, or is nowhere; says only that, for the caller knows the place.
         """
-        found = self.locate(inner_path(text))
+        name = inner_path(text)
+        found = self.locate(name) or self.locate(name.strip())
         if found is None:
             few = " or ".join(map(shown, self._folders[:3]))
             raise check.DataError(f"{MISSING} {text[:80]!r} is not in {few}")

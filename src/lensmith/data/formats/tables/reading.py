@@ -34,6 +34,9 @@ def read_tables(tables: Sequence[Table], hints: Hints, name: str) -> Records:
         SettingError: a column that the hints name is not there; names the nearest.
     """
     seen, count = survey(tables)
+    if not count:
+        wrong = [line for table in tables for line in table.lines() if isinstance(line, Problem)]
+        raise _nothing_usable(name, wrong, hints)
     roles = choose(tables[0], seen, count, hints)
     fetched = _fetch(tables, roles, hints) if roles.image and seen[roles.image].urls else {}
     build = Building(roles, fetched)
@@ -47,11 +50,15 @@ def read_tables(tables: Sequence[Table], hints: Hints, name: str) -> Records:
             build.add(table)
     problems = (*lacking, *build.problems)
     if not build.items:
-        got = f"none; the first, {shown(problems[0].source)}: {problems[0].reason}" if problems else "none"
-        lost = hints.images is None and any(problem.reason.startswith(MISSING) for problem in problems)
-        remedy = "Say where the images are: --read images=FOLDER" if lost else ""
-        raise check.DataError(check.sentence(shown(name), "at least one row that can be used", got, remedy))
+        raise _nothing_usable(name, problems, hints)
     return Records(tuple(build.items), build.labels(), name, problems, _layout(roles))
+
+
+def _nothing_usable(name: str, problems: Sequence[Problem], hints: Hints) -> check.DataError:
+    got = f"none; the first, {shown(problems[0].source)}: {problems[0].reason}" if problems else "none"
+    lost = hints.images is None and any(problem.reason.startswith(MISSING) for problem in problems)
+    remedy = "Say where the images are: --read images=FOLDER" if lost else ""
+    return check.DataError(check.sentence(shown(name), "at least one row that can be used", got, remedy))
 
 
 def _fetch(tables: Sequence[Table], roles: Roles, hints: Hints) -> Mapping[str, Path | Problem]:
