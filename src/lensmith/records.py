@@ -181,7 +181,7 @@ class Problem:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Records(Sequence[Record]):
     """Examples that belong together. Slicing, :meth:`select` and :meth:`part` give Records again.
 
@@ -198,6 +198,10 @@ class Records(Sequence[Record]):
     name: str = "data"
     set_aside: tuple[Problem, ...] = ()
     layout: str = ""
+
+    def __repr__(self) -> str:
+        tasks = ", ".join(f"{task}: {labels.kind}" for task, labels in self.labels.items()) or "no labels"
+        return f"<{len(self)} records of {self.name}; {tasks}>"
 
     def __len__(self) -> int:
         return len(self.items)

@@ -9,6 +9,9 @@ import pytest
 from calling import document, lensmith, process
 from PIL import Image
 
+from lensmith import runs, train
+from lensmith.data.pipeline.memory import BUDGET
+
 TINY = """\
 data: {source: "SOURCE", batch: 6}
 model:
@@ -158,3 +161,11 @@ def test_wrong_usage_has_its_own_status() -> None:
     assert lensmith("trian").returncode == 2
     assert lensmith("train", "--epochs", "none", "x").returncode == 2
     assert lensmith("--version").stdout.strip()
+
+
+def test_the_help_of_train_states_the_defaults_there_are() -> None:
+    fit, split = train.Fit(), runs.SplitSpec()
+    shown = " ".join(lensmith("train", "--help").stdout.replace("│", " ").split())
+    assert f"[default: ({fit.epochs})]" in shown and f"[default: ({fit.rate:g})]" in shown
+    assert f"({split.train:.0%}/{split.validation:.0%}/{split.test:.0%})".replace("%", "") in shown
+    assert f"({BUDGET >> 20})" in shown

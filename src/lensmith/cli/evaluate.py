@@ -14,7 +14,9 @@ NAME = "evaluate"
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="A run, a saved model, a shipped artifact or a zoo name.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A run, a saved model, a shipped artifact or a zoo name.")
+    ],
     source: Annotated[str, typer.Argument(metavar="DATA", help="A folder, table, archive or annotation file.")],
     part: Annotated[
         Literal["train", "validation", "test", "all"] | None,

@@ -27,10 +27,17 @@ def command(
     run: Annotated[Path | None, typer.Option(help="The folder of the new run.", show_default="runs/NAME")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     model: Annotated[str | None, typer.Option(help="A zoo name; see lensmith zoo.", show_default="compact")] = None,
-    image: Annotated[str | None, typer.Option(metavar="HxWxC", help="Size of the model's input: 64x64x3.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often to go through the images.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Images a step.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Learning rate at the start.")] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HxWxC", help="Size of the model's input, as 64x64x3.", show_default="by looking at the images"
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="How often to go through the images.", show_default="20")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Images a step.", show_default="32, fewer for few")] = None,
+    rate: Annotated[float | None, typer.Option(help="Learning rate at the start.", show_default="0.001")] = None,
     weights: Annotated[
         str | None,
         typer.Option("--from", metavar="WEIGHTS|RUN", help="Begin from imagenet, a weights file, or another run."),
@@ -42,15 +49,23 @@ def command(
     augment: Annotated[
         str | None, typer.Option(metavar="RANGES", help="Change images while training: light, strong, '{rotate: 15}'.")
     ] = None,
-    split: Annotated[Path | None, typer.Option(metavar="FILE", help="Parts written by lensmith data split.")] = None,
-    cache: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep decoded images there.")] = None,
-    memory: Annotated[int | None, typer.Option(min=1, metavar="MIB", help="What may be held ready.")] = None,
+    split: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Parts written by lensmith data split.", show_default="60/20/20")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A folder that keeps decoded images, for speed.")
+    ] = None,
+    memory: Annotated[
+        int | None, typer.Option(min=1, metavar="MIB", help="Memory that batches may take.", show_default="1024")
+    ] = None,
     allow_leakage: Annotated[
         bool, typer.Option("--allow-leakage", help="Train although the same image stands on both sides of a split.")
     ] = False,
     format: FormatName = None,
     read: Read = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of initial weights, dropout and order.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of initial weights, dropout and order.", show_default="0")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Audit, split and build, but do not train.")] = False,
     as_json: show.Json = False,
 ) -> None:

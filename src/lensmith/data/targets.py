@@ -151,6 +151,9 @@ def check_target(target: Target, task: str, labels: Labels, source: str) -> None
             raise check.DataError(check.sentence(f"{source}: {task}", f"a class index from 0 to {last}", f"{index!r}"))
 
 
+_DETECTOR = "Several objects in an image are for a detector, which is not trained this way"
+
+
 def to_array(records: Records, task: str) -> np.ndarray:
     """All targets of one task as a model takes them.
 
@@ -222,7 +225,7 @@ def encode(target: Target, task: str, labels: Labels, size: tuple[int, int], sou
     if labels.kind == "boxes":
         if not isinstance(target, Boxes) or len(target) != 1:
             got = f"{len(target)} boxes" if isinstance(target, Boxes) else "none"
-            raise check.DataError(check.sentence(f"{source}: {task}", "an image with one box", got))
+            raise check.DataError(check.sentence(f"{source}: {task}", "an image with one box", got, _DETECTOR))
         return boxes.convert(target.xyxy[0], "xyxy", "rel_xyxy", size=size).astype(np.float32)
     hot = np.zeros(len(labels.names), np.float32)
     hot[list(target)] = 1  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from lensmith.runs.folder import RunFolder, check_new, fresh
 from lensmith.runs.inspecting import inspect, write_audit_page, write_folds, write_split
 from lensmith.runs.opening import evaluate, open_model, ship_run
-from lensmith.runs.prepare import Prepared, prepare
+from lensmith.runs.prepare import Prepared, objectives, prepare
 from lensmith.runs.run import Run, begin, open_run, resume, start
 from lensmith.runs.scoring import Scores, score
 from lensmith.runs.spec import (
@@ -36,6 +36,7 @@ __all__ = [
     "evaluate",
     "fresh",
     "inspect",
+    "objectives",
     "open_model",
     "open_run",
     "parse_spec",

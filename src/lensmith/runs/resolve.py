@@ -82,7 +82,9 @@ def _auxiliaries(model: ModelSpec, start: Recipe, tasks: Mapping[str, Task]) -> 
 def _head(place: str, task: str, asked: Any, labels: Mapping[str, Labels], style: Task) -> Task:
     found = labels[check.one_of(place, task, labels, "Name tasks as the labels are named")]
     if found.kind not in _BY_KIND:
-        raise check.SettingError(check.sentence(place, "labels of classes, numbers or boxes", found.kind))
+        others = [name for name, one in labels.items() if one.kind in _BY_KIND]
+        remedy = f"Read another task alone: --read labels={others[0]}" if others else "A run does not train it yet"
+        raise check.SettingError(check.sentence(place, "labels of classes, numbers or boxes", found.kind, remedy))
     count = len(found.names)
     if asked is None:
         return _in_style(style, found.kind, count)

@@ -11,6 +11,7 @@ from lensmith.train.loop import Batches, evaluate, fit
 from lensmith.train.objective import Objective
 from lensmith.train.progress import Progress, RichProgress, Silent
 from lensmith.train.stages import Constant, Cosine, Fit, Patience
+from lensmith.train.waiting import Positioned
 
 __all__ = [
     "Batches",

@@ -107,8 +107,8 @@ def suspect_findings(found: Sequence[Suspect], task: str, *, total: int) -> Iter
         yield Finding(
             kind="suspect",
             severity="warning",
-            message=f"{task}: {len(found):,} of {total:,} {are} probably wrong by a model of the others",
-            remedy="Look at these examples, the first are the surest; correct what is wrong",
+            message=f"{task}: {len(found):,} of {total:,} {are} probably wrong, as this model sees it",
+            remedy="Look at them, the first are the surest; a model that has trained on them, or has learnt little, says little",
             files=tuple(one.source for one in found),
             notes=tuple(f"{one.given}, looks like {one.suggested}" for one in found),
         )

@@ -241,7 +241,7 @@ def batches(
 
 
 def _labels(records: Records, tasks: Sequence[str] | None) -> dict[str, Labels]:
-    wanted = tuple(records.labels) if tasks is None else tuple(tasks)
+    wanted = tuple(records.labels) if tasks is None else (tasks,) if isinstance(tasks, str) else tuple(tasks)
     if not wanted:
         raise check.DataError(f"{records.name}: the records have no targets")
     labels = {task: records.labels[check.one_of("task", task, records.labels)] for task in wanted}
