@@ -96,7 +96,18 @@ def test_conversion_keeps_every_example(photos: Path, tmp_path: Path, to: str) -
 def test_conversion_overwrites_nothing(photos: Path) -> None:
     done = lensmith("data", "convert", photos, photos / "cat", "--to", "csv")
     assert done.returncode == 2 and "a new folder" in done.stderr
+    inside = lensmith("data", "convert", photos, photos / "new", "--to", "csv")
+    assert inside.returncode == 2 and "outside" in inside.stderr and inside.stderr.count("\n") == 1
+    assert not (photos / "new").exists()
     assert lensmith("data", "convert", photos, photos.parent / "out", "--to", "vco").returncode == 2
+
+
+def test_conversion_checks_nothing_unless_it_mends(photos: Path, tmp_path: Path) -> None:
+    (photos / "cat" / "broken.jpg").write_bytes(b"not a picture")
+    assert document(lensmith("data", "convert", photos, tmp_path / "plain", "--json"))["examples"] == 13
+    mended = document(lensmith("data", "convert", photos, tmp_path / "mended", "--mend", "unreadable", "--json"))
+    assert mended["examples"] == 12
+    assert "nothing is checked" in " ".join(lensmith("data", "convert", "--help").stdout.split())
 
 
 def test_a_sheet_is_written_plain_and_augmented(photos: Path, tmp_path: Path) -> None:
@@ -122,7 +133,46 @@ def test_a_split_is_written_and_added_to(photos: Path, tmp_path: Path) -> None:
     again = document(lensmith("data", "split", photos, "--to", path, "--json"))  # the shares are those of the file
     assert sum(again["parts"].values()) == 18 and again["parts"]["train"] in (9, 10)
     assert all(again["parts"][name] >= told["parts"][name] for name in told["parts"])
+    assert (again["kept"], again["added"], again["gone"], again["own"]) == (12, 6, 0, [])
     assert lensmith("train", photos, "--split", path, "--dry-run").returncode == 0
+
+
+def test_splitting_again_says_what_changed(photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "split.json"
+    first = lensmith("data", "split", photos, "--to", path, "--seed", 3)
+    assert first.returncode == 0 and "kept" not in first.stdout.lower()
+    (photos / "cat" / "00.jpg").unlink()
+    for seed in range(12, 14):
+        picture(seed).save(photos / "cat" / f"{seed:02}.jpg")
+    again = lensmith("data", "split", photos, "--to", path)
+    assert "Kept 11, added 2, gone 1" in again.stdout and "Known examples" not in again.stdout
+    assert json.loads(path.read_text())["seed"] == 3  # nothing else was said
+    for stated in (("--seed", 4), ("--train", 0.8, "--validation", 0.1, "--test", 0.1)):
+        other = lensmith("data", "split", photos, "--to", path, *stated)
+        assert "Kept 13, added 0, gone 0" in other.stdout
+        assert other.stdout.count("Known examples keep their part: only new ones are dealt by") == 1
+
+
+def test_a_split_of_other_data_is_not_overwritten(photos: Path, tmp_path: Path) -> None:
+    path, other = tmp_path / "split.json", tmp_path / "other"
+    for seed in range(20, 32):
+        (other / ("pear", "plum")[seed % 2]).mkdir(parents=True, exist_ok=True)
+        picture(seed).save(other / ("pear", "plum")[seed % 2] / f"{seed}.jpg")
+    assert lensmith("data", "split", other, "--to", path).returncode == 0
+    content = path.read_bytes()
+    done = lensmith("data", "split", photos, "--to", path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"{path} is a split of other data; choose another file" in done.stderr
+    assert path.read_bytes() == content
+    used = lensmith("train", photos, "--split", path, "--dry-run")
+    assert used.returncode == 1 and "a split of other data" in used.stderr and used.stderr.count("\n") == 1
+
+
+def test_a_test_part_of_the_source_is_kept_and_said(leaky: Path, tmp_path: Path) -> None:
+    (leaky / "test" / "cat" / "seen.jpg").unlink()
+    done = lensmith("data", "split", leaky, "--to", tmp_path / "split.json", "--test", 0.5, "--train", 0.3)
+    assert done.returncode == 0 and "The source's own test part is kept" in done.stdout
+    assert "test 6" in done.stdout
 
 
 def test_a_table_is_read_as_told(photos: Path, tmp_path: Path) -> None:

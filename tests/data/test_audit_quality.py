@@ -1,11 +1,15 @@
 """Odd images, odd sizes, and what is counted of tasks other than classes."""
 
+import io
+
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
 from lensmith import data
 from lensmith.data.inspection.auditing import audit
+from lensmith.data.inspection.display import print_audit, summary
 from lensmith.data.inspection.looking import readable
 from lensmith.data.inspection.quality import measure
 from lensmith.records import Boxes, Labels, Problem, Record, Records
@@ -49,6 +53,9 @@ SHARP = [tiles(seed) for seed in range(24)]
         (np.full((96, 128, 3), (200, 10, 10), np.uint8), "empty"),  # coloured, and still nothing to see
         ((77 + (tiles(50) > 128)).astype(np.uint8), "empty"),  # one gray level of contrast
         (tiles(50) // 8, "dark"),  # 0..31
+        (tiles(50) // 64, "dark"),  # 0..3, and still the same shapes
+        (np.zeros((96, 128, 1), np.uint8), "empty"),
+        ((tiles(50) > 250).astype(np.uint8), "empty"),  # a few pixels of one level: noise
         (225 + tiles(50) // 12, "bright"),  # 225..246
         (blur(tiles(50), 4), "blurred"),
         (tiles(50)[:12, :12], "size"),  # a side under 16 pixels
@@ -68,6 +75,15 @@ def test_one_odd_image_among_many(odd, kind):
     else:
         kinds = found(*SHARP, odd)
     assert kinds == ({kind: ("24",)} if kind else {})
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, "1 image is far longer, for its width, "), (2, "2 images are far longer, for their width, ")],
+)
+def test_long_images_are_counted_in_words(count, said):
+    report = audit(of_arrays(*SHARP, *[tiles(50 + place, (32, 600)) for place in range(count)]))
+    assert next(one.message for one in report.findings if one.kind == "size").startswith(said)
 
 
 def test_severities_and_remedies():
@@ -96,6 +112,15 @@ def test_measures_on_paper():
     assert (quality.low, quality.high) == (10, 250)
     assert quality.deviation == pytest.approx(240 * np.sqrt(1 / 4 * 3 / 4))
     assert quality.sharpness == 1  # the one edge is as high as the contrast
+
+
+def test_a_finding_is_printed_with_its_kind():
+    console = Console(file=io.StringIO(), width=300)
+    print_audit(audit(of_arrays(*SHARP, np.zeros((96, 128, 1), np.uint8))), console)
+    text = console.file.getvalue()
+    assert text.startswith("pictures: 25 images, 96 x 128 pixels")
+    assert "warning empty: 1 image is of almost one value" in text
+    assert summary(audit(of_arrays(SHARP[0]))).startswith("pictures: 1 image, ")
 
 
 def test_sizes_are_counted():

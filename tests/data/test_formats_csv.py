@@ -356,6 +356,13 @@ def test_raccoons(shared_data):
         ("image,label\nx.png,1\n", {}, "expected at least one row that can be used; got none; the first, "),
         ("image,a,b\na.png,x,y\n", {}, "expected one column that is the label; got several that may be ('a', 'b')"),
         ("image,label,class\na.png,x,y\n", {}, "got several that may be ('label', 'class')"),
+        (
+            "image,shape,colour\na.png,x,y\n",
+            {},
+            "Say which: --read labels=shape,colour (in Python labels=('shape', 'colour'))",
+        ),
+        # for the shell in quotes; of many the first
+        ("image,my a,b,c,d\na.png,v,x,y,z\n", {}, "--read 'labels=my a,b,c' (in Python labels=('my a', 'b', 'c'))"),
         ("name,street\nx,y\n", {}, "expected one column that is the label; got several"),
         ("image,image\na.png,x\n", {}, "table.csv:1: the column 'image' stands twice; rename one of the two"),
         ("image,label\na.png,x\n", {"labels": ("lable",)}, "got 'lable'. Did you mean 'label'?"),

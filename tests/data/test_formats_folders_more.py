@@ -217,7 +217,9 @@ UNWRITABLE = [
     (pixels([(0,), (1,)], {"label": ("Cat", "cat")}), "got 'Cat'"),
     (pixels([(0,), (1,)], {"label": ("test", "c")}), "got 'test'"),
     (pixels([(0,), (0,)], {"label": ("cat",)}), "two classes, for two folders; got one"),
-    (pixels([(0, 0), (1, 0)], {"species": ("a", "b"), "breed": ("c",)}), "that each belong to one of 'species'"),
+    (pixels([(0, 0), (1, 0)], {"species": ("a", "b"), "breed": ("c",)}),
+     r"\(species/breed\) and has more classes; got 'species' and 'breed'\. "
+     "Write csv or json, or read one task: --read labels=species$"),
     (Records(pixels([(0,)], {"label": ("a",)}).items, {"size": Labels("number", ("size",))}), r"got size \(number\)"),
     (
         Records((Record("t:0", row=np.zeros(2), targets={"y": 0}), Record("t:1", row=np.zeros(2), targets={"y": 1})),

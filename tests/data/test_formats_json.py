@@ -491,3 +491,21 @@ def test_whatever_stands_there_the_answer_is_one_of_ours(content, lines):
 
 def test_parse_gives_what_json_gives():
     assert parse('{"a": [1, 2.5, "é", null, true]}', "x") == {"a": [1, 2.5, "é", None, True]}
+
+
+def test_tasks_of_our_own_form_are_chosen(tmp_path):
+    labels = {task: {"kind": "class", "names": ["p", "q"]} for task in ("shape", "colour")}
+    examples = [
+        {"image": "a.png", "targets": {"shape": "q", "colour": "p"}},
+        {"image": "b.png", "targets": {"shape": "p", "colour": "no such class"}},
+    ]
+    path = put(tmp_path, {"lensmith": 1, "labels": labels, "examples": examples})
+    assert [record.targets for record in read(path)] == [{"shape": 1, "colour": 0}]
+    one = read(path, labels=("shape",))
+    assert list(one.labels) == ["shape"]
+    assert [record.targets for record in one] == [{"shape": 1}, {"shape": 0}]  # what is not read cannot be wrong
+    assert list(read(path, labels=("colour", "shape")).labels) == ["colour", "shape"]
+    none = read(path, labels=())
+    assert (none.labels, len(none)) == ({}, 2)
+    with pytest.raises(check.SettingError, match=r"data.json: labels: .*got 'shap'\. Did you mean 'shape'\?"):
+        read(path, labels=("shap",))

@@ -1,5 +1,6 @@
 """Which format a source is taken for, what is said when it is none, and the way through every writer."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from lensmith import check
 from lensmith.data.formats import FORMATS
 from lensmith.data.formats.arrays.memory import from_arrays
-from lensmith.data.formats.format import Hints
+from lensmith.data.formats.format import SETTINGS, Hints
 from lensmith.data.formats.sources import format_of, held, read, read_with, recognise, write
 from lensmith.records import Labels, Record, Records
 
@@ -296,3 +297,41 @@ def test_a_refusal_is_one_line_whatever_the_folder_is_called(tmp_path, files):
         with pytest.raises(check.LensmithError) as caught:
             read(root, format=name)
         assert "\n" not in str(caught.value)
+
+
+def test_each_hint_is_explained_in_the_words_of_read():
+    assert list(SETTINGS) == [one.name for one in fields(Hints)]
+    words = " ".join((read.__doc__ or "").replace("`", "").split())
+    assert [name for name, line in SETTINGS.items() if f"{name}: {line}" not in words] == []
+
+
+NAMES_A = "image,label\na.png,x\n"
+
+
+@pytest.mark.parametrize(
+    ("tables", "listed"),
+    [
+        ({"two.csv": NAMES_A, "one.csv": NAMES_A}, "one.csv, two.csv"),
+        ({"two.csv": NAMES_A, "one.csv": "image,label\nz.png,x\na.png,y\n"}, "one.csv, two.csv"),  # one of them
+        ({"two.json": '[{"image": "a.png"}]', "one.jsonl": '{"image": "a.png"}'}, "one.jsonl, two.json"),
+        ({f"{n}.csv": NAMES_A for n in "0123456789"}, "0.csv, 1.csv, 2.csv, 3.csv, 4.csv, 5.csv, 6.csv, 7.csv"),
+        ({"two.csv": "a,b\n1,2\n", "one.csv": "a,b\n3,4\n"}, None),  # numbers
+        ({"two.csv": "image,label\ny.png,x\n", "one.csv": "image,label\nz.png,x\n"}, None),  # of other images
+        ({"two.csv": "", "one.csv": b"\xff\xfe\x00"}, None),  # no tables at all
+        ({"a.json": '{"shapes": []}', "b.json": "[1"}, None),  # no lists of objects
+        ({"a.json": '[{"image_id": 1, "bbox": [0, 0, 1, 1]}]', "b.json": '[{"image_id": 1, "bbox": []}]'}, None),
+    ],
+)
+def test_several_tables_of_the_images_of_a_folder(tmp_path, tables, listed):
+    album(tmp_path, "set/a.png", "set/b.png")
+    for name, content in tables.items():
+        (tmp_path / "set" / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    for root in (tmp_path, tmp_path / "set"):
+        if listed is None:
+            assert read(root).layout == "unlabelled images: 2"
+            continue
+        with pytest.raises(check.DataError) as caught:
+            read(root)
+        got = f"{tmp_path / 'set'}: expected one table; got several tables ({listed}). Name the one that is meant, or "
+        assert str(caught.value) == f"{got}read the images alone: --format unlabelled"
+        assert read(root, format="unlabelled").layout == "unlabelled images: 2"

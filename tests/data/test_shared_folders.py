@@ -33,9 +33,10 @@ FOLDERS = [
     ),
     ("rbc_coco/train", "COCO", 210, {None: 210}, {"label", "imbalance", "near-duplicate"}),
     ("rbc_coco/valid", "COCO", 20, {None: 20}, {"label", "imbalance"}),
-    ("raccoon_voc", "Pascal VOC", 200, {None: 200}, {"duplicate", "near-duplicate", "mode"}),
+    # exact copies of an image whose boxes were drawn anew
+    ("raccoon_voc", "Pascal VOC", 200, {None: 200}, {"label", "duplicate", "near-duplicate", "mode"}),
     ("raccoon_voc/images", "unlabelled images", 200, {None: 200}, {"duplicate", "near-duplicate", "mode"}),
-    ("raccoon_voc/annotations", "Pascal VOC", 200, {None: 200}, {"duplicate", "near-duplicate", "mode"}),
+    ("raccoon_voc/annotations", "Pascal VOC", 200, {None: 200}, {"label", "duplicate", "near-duplicate", "mode"}),
     ("cats_vs_dogs/test", "class folders", 300, {None: 300}, {"size"}),
     ("cats_vs_dogs/test/cats", "unlabelled images", 150, {None: 150}, {"size", "blurred"}),
     ("photos", "unlabelled images", 6, {None: 6}, {"skipped"}),

@@ -10,8 +10,8 @@ from lensmith import check
 from lensmith.data.augmentation.record import Augment
 from lensmith.data.masks import VOID
 from lensmith.data.overlay import colour_of, painted
-from lensmith.data.page import _wrapped
-from lensmith.data.sheet import save_sheet, sheet
+from lensmith.data.page import _last, _wrapped
+from lensmith.data.sheet import _caption, save_sheet, sheet, strip
 from lensmith.records import Boxes, Labels, Record, Records
 
 MARGIN, TITLE, GAP = 20, 46, 14
@@ -169,6 +169,25 @@ def test_it_is_written_as_png(tmp_path: Path):
     assert [file.name for file in path.parent.iterdir()] == ["sheet.png"]
 
 
+@pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.JPEG", "JPEG")])
+def test_the_suffix_says_the_format(tmp_path: Path, name, kind):
+    with Image.open(save_sheet(tmp_path / name, some(), columns=2, cell=30)) as written:
+        assert written.format == kind
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a", "a.png.txt"])
+def test_other_suffixes_are_refused(tmp_path: Path, name):
+    with pytest.raises(check.SettingError, match=r"expected a file that ends in \.png, \.jpg or \.jpeg"):
+        save_sheet(tmp_path / name, some())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("count", "rows"), [(None, 4), (1, 1), (3, 3)])
+def test_with_changes_each_example_has_a_row(count, rows):
+    page = sheet(some(5), columns=2, cell=60, count=count, augment=Augment(rotate=5))
+    assert len(page) == 2 * MARGIN + TITLE + rows * (60 + 9 + 15) + (rows - 1) * GAP
+
+
 @pytest.mark.parametrize("setting", ["columns", "cell", "count"])
 def test_wrong_settings_are_named(setting):
     with pytest.raises(check.SettingError, match=f"sheet: {setting}"):
@@ -261,3 +280,38 @@ def test_a_caption_never_leaves_its_cell():
             assert sum(font.getlength(text) + 9 for text, _ in line) - 9 + squares <= width
         left_out = sum(len(line) for line in lines) < count
         assert not left_out or lines[-1][-1][0].endswith("…")
+
+
+def test_tasks_are_told_apart_by_name_and_colour():
+    labels = {"animal": Labels("class", ("cat", "dog")), "place": Labels("class", ("in", "out"))}
+    assert _caption({"animal": 1, "place": 0}, labels) == (("animal: dog", colour_of(1)), ("place: in", colour_of(2)))
+    assert _caption({"animal": 1}, {"animal": labels["animal"]}) == (("dog", colour_of(1)),)
+    shown = painted(
+        np.zeros((30, 30, 3), np.uint8),
+        {"a": np.float32([[5, 5]]), "b": np.float32([[20, 20]])},
+        {"a": Labels("points", ("x",)), "b": Labels("points", ("y",))},
+    )
+    assert (shown[5, 5].tolist(), shown[20, 20].tolist()) == (list(colour_of(0)), list(colour_of(1)))
+
+
+def test_a_strip_keeps_the_order_and_brackets_its_groups():
+    """Groups of 2, 2 and 1: the second would be broken by a row of three, and begins the next."""
+    head, step = 26, 60 + 9 + 15 + 15 + GAP  # a name and a line below each
+    page = strip(some(5), "5 images", groups=[0, 0, 1, 1, 2], columns=3, cell=60)
+    assert page.shape == (2 * MARGIN + head + 2 * step - GAP, 2 * MARGIN + 3 * 60 + 2 * GAP, 3)
+    for place, level in zip((0, 1, 3, 4, 5), range(0, 200, 40), strict=True):
+        row, column = divmod(place, 3)
+        assert page[MARGIN + head + row * step + 30, MARGIN + column * (60 + GAP) + 30, 0] == level
+    for row, gaps in enumerate(([True, False], [True, False])):  # does the line go on between two cells?
+        line = page[MARGIN + head + row * step - 5]
+        middles = [line[MARGIN + 60 + GAP // 2 + column * (60 + GAP), 0] < 200 for column in range(2)]
+        assert middles == gaps
+
+
+def test_a_strip_shows_what_cannot_be_read_and_the_ends_of_long_names(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    records = Records((Record(source="broken.png", image=tmp_path / "broken.png"),), {})
+    assert strip(records, "1 image", cell=60)[MARGIN + 26 + 1, MARGIN + 1].tolist() == [214, 216, 221]
+    font = ImageFont.load_default(12)
+    short = _last("a folder/a long name of a photo 0123.jpg", 80, font)
+    assert short.startswith("…") and short.endswith("0123.jpg") and font.getlength(short) <= 80

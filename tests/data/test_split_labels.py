@@ -145,6 +145,11 @@ def test_a_fact_may_be_the_group():
         split(records, *FRACTIONS, group="slides")
 
 
+def test_a_group_without_facts_names_the_remedy():
+    with pytest.raises(check.SettingError, match=r"group: .* got 'site', and they have no facts\. .*--read pattern="):
+        split(made("class", [0] * 9), *FRACTIONS, group="site")
+
+
 def test_what_is_together_joins_with_groups():
     groups = [str(place // 2) for place in range(20)]
     records = made("class", [0] * 20, group=groups)

@@ -222,6 +222,15 @@ def test_what_is_gone_and_what_is_new_can_be_asked():
     now = album([f"a/{place}" for place in range(2, 8)])
     assert known.gone(now) == ("a/0.png", "a/1.png")
     assert known.added(now) == ("a/6.png", "a/7.png")
+    assert known.kept(now) == ("a/2.png", "a/3.png", "a/4.png", "a/5.png")
+
+
+def test_a_split_of_other_data_is_refused():
+    other = Split(FRACTIONS, 0, {"x/1.png": "train"})
+    with pytest.raises(check.DataError, match=r"photos: .* got a split of other data, such as 'x/1.png'"):
+        split(album([f"a/{place}" for place in range(9)]), *FRACTIONS, previous=other)
+    nothing = Split(FRACTIONS, 0, {})  # it knows no data, and so no other
+    assert sum(map(len, split(album([f"a/{place}" for place in range(9)]), *FRACTIONS, previous=nothing))) == 9
 
 
 def test_a_class_that_dwindled_is_no_error_but_a_new_one_too_small_is():

@@ -42,6 +42,8 @@ def convert(
 ) -> Converted:
     """Write records in a format; the originals stay as they are.
 
+    Nothing is checked without ``mending``: an image that cannot be read is copied like any other.
+
     Args:
         records: from any reader.
         folder: a new one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -14,6 +15,8 @@ from lensmith.data.overlay import Colour
 _PAPER, _MATTE, _BROKEN = (250, 250, 251), (236, 237, 240), (214, 216, 221)
 _INK, _PALE = (34, 38, 46), (122, 128, 140)
 _MARGIN, _GAP, _TITLE = 20, 14, 46  # pixels: round the sheet, between cells, above all
+_NOTE = 26  # pixels above all, where there is only a title
+_BRACKET = 5  # pixels between a cell and the line over its group
 _LINE, _LINES = 15, 2  # pixels of a line below a cell, and how many there may be
 _SQUARE, _SPACE = 13, 9  # pixels: a square of colour with its gap, and between two pieces of a line
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -28,42 +31,70 @@ class Cell:
         picture: uint8 ``(h, w, 3)``, no larger than the cell; None where there is none.
         caption: what stands below it.
         reason: why there is no picture.
+        name: stands above the caption; where it is too long, its end remains.
     """
 
     picture: np.ndarray | None
     caption: Words = ()
     reason: str = ""
+    name: str = ""
 
 
-def laid_out(cells: Sequence[Cell], columns: int, side: int, name: str, title: str) -> np.ndarray:
+def laid_out(
+    cells: Sequence[Cell], columns: int, side: int, name: str, title: str, groups: Sequence[int] = ()
+) -> np.ndarray:
     """Draw cells in rows below a name and a title.
 
     Args:
         cells: at least one.
         columns: cells in a row.
         side: of a cell, in pixels.
-        name: the larger line.
+        name: the larger line; may be empty.
         title: the line below it.
+        groups: a number for each cell; those that follow one another with the same number have one line over them.
 
     Returns:
         uint8 ``(height, width, 3)``.
     """
     columns = min(columns, len(cells))
-    rows = -(-len(cells) // columns)
+    places = _places(groups, columns) if groups else list(range(len(cells)))
+    rows, head = places[-1] // columns + 1, _TITLE if name else _NOTE
     captions = [_wrapped(cell.caption, side) for cell in cells]
-    step = side + 9 + _LINE * max(map(len, captions))
+    named = _LINE * any(cell.name for cell in cells)
+    step = side + 9 + named + _LINE * max(map(len, captions))
     width = 2 * _MARGIN + columns * side + (columns - 1) * _GAP
-    page = Image.new("RGB", (width, 2 * _MARGIN + _TITLE + rows * step + (rows - 1) * _GAP), _PAPER)
+    page = Image.new("RGB", (width, 2 * _MARGIN + head + rows * step + (rows - 1) * _GAP), _PAPER)
     pen = ImageDraw.Draw(page)
-    for text, y, size, ink in ((name, -6, 17, _INK), (title, 16, 12, _PALE)):
+    for text, y, size, ink in ((name, -6, 17, _INK), (title, head - 30, 12, _PALE)):
         pen.text((_MARGIN, _MARGIN + y), _cut(text, width - 2 * _MARGIN, _font(size)), fill=ink, font=_font(size))
-    for place, (cell, lines) in enumerate(zip(cells, captions, strict=True)):
+    for at, (place, cell, lines) in enumerate(zip(places, cells, captions, strict=True)):
         left = _MARGIN + place % columns * (side + _GAP)
-        top = _MARGIN + _TITLE + place // columns * (step + _GAP)
+        top = _MARGIN + head + place // columns * (step + _GAP)
         _place(page, pen, cell, (left, top), side)
+        if groups:
+            goes_on = at + 1 < len(cells) and groups[at] == groups[at + 1]
+            end = left + side - 1 + goes_on * _GAP
+            pen.rectangle((left, top - _BRACKET - 1, end, top - _BRACKET), fill=_PALE)
+        pen.text((left, top + side + 5), _last(cell.name, side, _font(12)), fill=_PALE, font=_font(12))
         for row, line in enumerate(lines):
-            _line(pen, line, (left, top + side + 5 + row * _LINE))
+            _line(pen, line, (left, top + side + 5 + named + row * _LINE))
     return np.asarray(page)
+
+
+def _places(groups: Sequence[int], columns: int) -> list[int]:
+    """Where each cell stands, counted along the rows: a group that a row can hold is not broken.
+
+    Example:
+        >>> _places([0, 0, 1, 1, 2, 2, 2, 2], columns=3)
+        [0, 1, 3, 4, 6, 7, 8, 9]
+    """
+    places: list[int] = []
+    for _, members in groupby(groups):
+        length, start = len(list(members)), places[-1] + 1 if places else 0
+        if start % columns + min(length, columns) > columns:
+            start += columns - start % columns
+        places += range(start, start + length)
+    return places
 
 
 def _place(page: Image.Image, pen: ImageDraw.ImageDraw, cell: Cell, corner: tuple[int, int], side: int) -> None:
@@ -125,6 +156,16 @@ def _cut(text: str, width: float, font: _Font) -> str:
     while text and font.getlength(f"{text}…") > width:
         text = text[:-1]
     return f"{text.rstrip()}…" if font.getlength("…") <= width else ""
+
+
+def _last(text: str, width: float, font: _Font) -> str:
+    """Text cut at its start: of names that differ at the end, the end says which it is."""
+    text = " ".join(_plain(text).split())
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"…{text}") > width:
+        text = text[1:]
+    return f"…{text.lstrip()}" if font.getlength("…") <= width else ""
 
 
 def _plain(text: str) -> str:

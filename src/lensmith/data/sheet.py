@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -16,13 +16,16 @@ from lensmith.data.augmentation.following import fit, read_masks
 from lensmith.data.augmentation.preview import preview
 from lensmith.data.augmentation.record import Augment
 from lensmith.data.images import decode
-from lensmith.data.overlay import Colour, colour_of, is_painted, painted
+from lensmith.data.overlay import Colour, colour_of, is_painted, painted, palettes
 from lensmith.data.page import Cell, Words, laid_out
 from lensmith.data.reading import problem
 from lensmith.data.resampling import resize
 from lensmith.records import Boxes, Labels, Record, Records, Target
 
 _CAPTIONS = ("class", "classes", "number", "boxes", "mask", "points")  # points have many names, and come last
+_COUNT, _ROWS = 24, 4  # examples shown: as they are, and with changes, where each takes a row
+_SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+_QUALITY = 92  # of JPEG
 
 
 def sheet(
@@ -30,7 +33,7 @@ def sheet(
     *,
     columns: int = 6,
     cell: int = 160,
-    count: int = 24,
+    count: int | None = None,
     seed: int = 0,
     augment: Augment | None = None,
     size: tuple[int, int] | None = None,
@@ -46,7 +49,8 @@ def sheet(
         records: of images.
         columns: cells in a row.
         cell: side of a cell in pixels.
-        count: of cells; images are drawn without repetition, and stand in the order of the records.
+        count: of examples, which are drawn without repetition, and stand in the order of the records; left out, 24,
+            or 4 with ``augment``, where each has a row.
         seed: of the sample and of the changes.
         augment: ranges of changes.
         size: height and width to which a model's input is resized; left out, images keep their shape, but for
@@ -64,13 +68,13 @@ def sheet(
         >>> sheet(bundled("digits"), columns=4, cell=64, count=8).shape
         (276, 338, 3)
     """
-    for name, value in (("columns", columns), ("cell", cell), ("count", count)):
+    wanted = (_COUNT if augment is None else _ROWS) if count is None else count
+    for name, value in (("columns", columns), ("cell", cell), ("count", wanted)):
         check.positive(f"sheet: {name}", value)
     pictures = [place for place, record in enumerate(records) if record.image is not None]
     if not pictures:
         raise check.DataError(check.sentence(records.name, "images to draw", "none"))
     rng = np.random.default_rng(seed)
-    wanted = count if augment is None else max(count // columns, 1)
     chosen = sorted(rng.permutation(pictures)[:wanted].tolist())
     sample = records.select(chosen)
     if augment is None:
@@ -93,23 +97,70 @@ def save_sheet(
     *,
     columns: int = 6,
     cell: int = 160,
-    count: int = 24,
+    count: int | None = None,
     seed: int = 0,
     augment: Augment | None = None,
     size: tuple[int, int] | None = None,
 ) -> Path:
-    """Draw a sheet as :func:`sheet` does and write it as PNG; a file there is replaced once it is complete.
+    """Draw a sheet as :func:`sheet` does and write it; a file there is replaced once it is complete.
 
     Returns:
         The path.
 
     Raises:
+        SettingError: the path ends neither in ``.png`` nor in ``.jpg`` or ``.jpeg``; or as :func:`sheet`.
         LensmithError: the disk refuses; or as :func:`sheet`.
     """
+    kind = _SUFFIXES.get(Path(path).suffix.lower())
+    if kind is None:
+        raise check.SettingError(
+            check.sentence("sheet: path", "a file that ends in .png, .jpg or .jpeg", repr(str(path)))
+        )
     drawn = sheet(records, columns=columns, cell=cell, count=count, seed=seed, augment=augment, size=size)
     picture, target = Image.fromarray(drawn), Path(path)
-    files.put_file(target, lambda beside: picture.save(beside, format="PNG"))
+    files.put_file(target, lambda beside: picture.save(beside, format=kind, quality=_QUALITY))  # PNG has none
     return target
+
+
+def strip(records: Records, title: str, *, groups: Sequence[int] = (), columns: int = 6, cell: int = 116) -> np.ndarray:
+    """Draw records in their order, each with its name and its labels below; for a page that says what they are.
+
+    Args:
+        records: of images, at least one.
+        title: the line above them.
+        groups: a number for each record; those that follow one another with the same number have one line over them.
+        columns: cells in a row.
+        cell: side of a cell in pixels.
+
+    Returns:
+        uint8 ``(height, width, 3)``.
+
+    Example:
+        >>> from lensmith.data import bundled
+        >>> strip(bundled("digits").select([3, 5]), "2 of 9", columns=2, cell=64).shape
+        (169, 182, 3)
+    """
+    names = short_names([record.source for record in records])
+    cells = []
+    for name, record in zip(names, records, strict=True):
+        loaded = _loaded(record, records.labels)
+        made = _as_it_is(loaded, records.labels, cell, None)
+        cells.append(replace(made, caption=_caption(loaded.targets, records.labels), name=name))
+    return laid_out(cells, columns, cell, "", title, groups)
+
+
+def short_names(sources: Sequence[str]) -> list[str]:
+    """Names of files without the folders that all of them share.
+
+    Example:
+        >>> short_names(["a/cat/1.png", "a/dog/1.png"]), short_names(["a/1.png"])
+        (['cat/1.png', 'dog/1.png'], ['1.png'])
+    """
+    parts = [source.replace("\\", "/").split("/") for source in sources]
+    shared = 0
+    while all(len(one) > shared + 1 and one[shared] == parts[0][shared] for one in parts):
+        shared += 1
+    return ["/".join(one[shared:]) for one in parts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,15 +258,17 @@ def _enlarged(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _caption(targets: Mapping[str, Target], labels: Mapping[str, Labels]) -> Words:
     """What the line below an image says: its classes and numbers."""
     words: list[tuple[str, Colour | None]] = []
+    palette, several = palettes(labels), len({tuple(one.names) for one in labels.values()}) > 1
     for task in sorted(targets, key=lambda task: _CAPTIONS.index(labels[task].kind)):
         target, kind, names = targets[task], labels[task].kind, labels[task].names
         if kind == "number":
             pairs = zip(names, target, strict=True)  # type: ignore[arg-type]
-            words.append((", ".join(f"{word} {value:g}" for word, value in pairs), None))
+            words.append((", ".join(f"{word} {value:,g}" for word, value in pairs), None))
             continue
         for index, count in _classes(target, kind, names).items():
             word = names[index] if index < len(names) else f"class {index}"
-            words.append((f"{word} x{count}" if count > 1 else word, colour_of(index)))
+            word = f"{word} x{count}" if count > 1 else word
+            words.append((f"{task}: {word}" if several else word, colour_of(palette[task] + index)))
     return tuple(dict.fromkeys(words))  # tasks that say the same say it once
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lensmith import data
+from lensmith import check, data
 from lensmith.data import Audit, Finding
+from lensmith.records import Records
 from lensmith.runs.folder import write_text
 from lensmith.runs.manifest import Parts
 from lensmith.runs.opening import open_model
@@ -89,12 +90,24 @@ def write_split(
 
     Raises:
         DataError: the source's own parts leak into one another, or there are too few examples.
+        SettingError: the earlier split is one of other data, which would be lost.
     """
-    audit = data.audit(section.records(), on_file=on_file)
+    records = section.records()
+    if wanted.file is not None:
+        _refuse_other_data(records, wanted.file)
+    audit = data.audit(records, on_file=on_file)
     refuse_leakage(audit, allowed=section.allow_leakage)
     parts = split(audit, wanted)
     data.write_split(path, parts, fractions=shares_of(wanted), seed=wanted.seed)
     return parts
+
+
+def _refuse_other_data(records: Records, file: str) -> None:
+    known = data.read_split(file)
+    if known.parts and not known.kept(records):
+        got = f"one of others, such as {min(known.parts)!r}"
+        remedy = f"{file} is a split of other data; choose another file"
+        raise check.SettingError(check.sentence(file, f"a split of the examples of {records.name}", got, remedy))
 
 
 def write_folds(

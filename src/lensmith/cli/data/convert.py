@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lensmith import check
 from lensmith.cli import show
 from lensmith.cli.reading import FormatName, Read, source_of
 
@@ -27,10 +28,14 @@ def command(
     read: Read = None,
     as_json: show.Json = False,
 ) -> None:
-    """Write DATA anew into OUT, in another format or mended. DATA stays as it is."""
+    """Write DATA anew into OUT, in another format or mended. DATA stays as it is.
+
+    Without --mend nothing is checked: images that cannot be read are copied like all others.
+    """
     from lensmith import data
 
     console = show.console(as_json)
+    _refuse_inside(source, folder)
     records = source_of(source, format, read).records()
     with show.counting("Looking at the examples") as tell:
         made = data.convert(records, folder, to or data.format_of(records), mending=mend or (), on_file=tell)
@@ -43,3 +48,10 @@ def command(
         left = [{"source": one.source, "reason": one.reason} for one in made.left_out]
         shown = {"source": source, "layout": records.layout, "folder": str(folder), "format": made.format}
         show.document(shown | {"examples": len(made.records), "left_out": left, "not_held": list(made.not_held)})
+
+
+def _refuse_inside(source: str, folder: Path) -> None:
+    """DATA would hold its own copy from then on."""
+    root = Path(source).expanduser()
+    if root.is_dir() and folder.resolve().is_relative_to(root.resolve()):
+        raise check.SettingError(check.sentence(f"{folder}", f"a new folder outside {source}", "one inside it"))

@@ -16,8 +16,15 @@ NAME = "show"
 
 def command(
     source: Annotated[str, typer.Argument(metavar="DATA", help="A folder, table, archive or annotation file.")],
-    to: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the sheet, a PNG.")] = Path("sheet.png"),
-    count: Annotated[int, typer.Option(min=1, help="How many examples.")] = 24,
+    to: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the sheet: .png or .jpg.")] = Path(
+        "sheet.png"
+    ),
+    count: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How many examples; with --augment each has a row.", show_default="24; with --augment 4"
+        ),
+    ] = None,
     augment: Annotated[
         str | None, typer.Option(metavar="RANGES", help="Show changed copies: light, strong, or '{rotate: 15}'.")
     ] = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from lensmith.records import Records
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What the user says about a source where looking is not enough; :func:`lensmith.data.read` says what each means.
+    """What the user says about a source where looking is not enough; ``SETTINGS`` says what each means.
 
     Each reader takes what concerns it.
     """
@@ -26,6 +26,21 @@ class Hints:
     images: Path | None = None
     download: Path | None = None
     hosts: tuple[str, ...] = ()
+
+
+SETTINGS: Mapping[str, str] = {
+    "image": "the column or key that holds the images",
+    "labels": "the columns or keys that are targets, one task each; elsewhere the names of the tasks",
+    "rows": "the columns that make a row of numbers",
+    "separator": "of a table's columns",
+    "pattern": "of file names without suffix, with named places: {label}.{number}, {label}_{patient}_{row}",
+    "group": "the column, key or place in the pattern that gives the group of an example",
+    "names": "a file with the class names, one a line",
+    "images": "the folder that relative image paths start from",
+    "download": "a folder into which images at URLs are fetched; left out, nothing is",
+    "hosts": "hosts that may be asked although their address is private, such as localhost",
+}
+"""One line on each of the hints, for a person; :func:`lensmith.data.read` has the same words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,14 @@ from lensmith.data.formats.folders.unlabelled import UNLABELLED
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.masks.reading import MASKS
 from lensmith.data.formats.parts import part_in
+from lensmith.data.formats.tables import csv_files, lists
 from lensmith.data.formats.walking import closed, entries, folders, holds_image, is_image, loose_images, shown
 from lensmith.data.formats.yolo.reading import YOLO
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _PARTS_OF_MANY = (".xml", ".txt")  # one file for each image
 _MANY = 32  # folders, which may be classes rather than data sets
+_NAMED = 8  # tables that a message lists
 _DEEPEST = 3  # wrappers, one in the other, as archives unpack to
 
 
@@ -56,6 +58,7 @@ def see(root: Path, hints: Hints) -> Seen:
     what = look(UNLABELLED, root)
     if what is None:
         raise check.DataError(_refusal(root))
+    _check_no_tables(root)
     return Seen(UNLABELLED, root, what)
 
 
@@ -70,6 +73,19 @@ def _check_one(place: Path) -> None:
         some = [shown(folder) for folder in sets][:3]
         remedy = f"Did you mean {', '.join(some[:-1])} or {some[-1]}?"
         raise check.DataError(check.sentence(shown(place), "one data set", f"a folder of {len(sets)}", remedy))
+
+
+def _check_no_tables(root: Path) -> None:
+    """Refuse images with several tables of them, whose labels would be lost."""
+    try:
+        for place in _wrapped(root) if root.is_dir() else ():
+            found = [*csv_files.tables_of_images(place), *lists.tables_of_images(place)]
+            if len(found) > 1:
+                got = f"several tables ({', '.join(shown(one.name) for one in found[:_NAMED])})"
+                remedy = "Name the one that is meant, or read the images alone: --format unlabelled"
+                raise check.DataError(check.sentence(shown(place), "one table", got, remedy))
+    except OSError:  # gone since, or closed: for the reader to name
+        return
 
 
 def _whole(folder: Path, root: Path) -> str | None:

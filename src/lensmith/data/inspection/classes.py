@@ -66,7 +66,7 @@ def imbalance(records: Records, counts: Counts) -> Iterator[Finding]:
             yield Finding(
                 kind="imbalance",
                 severity="warning",
-                message=f"{task}: {present[most]} {things} of {most} but {present[least]} of {least}",
+                message=f"{task}: {present[most]:,} {things} of {most} but {present[least]:,} of {least}",
                 remedy="Add examples of the rare classes, and judge by the per-class figures, not by accuracy",
             )
 

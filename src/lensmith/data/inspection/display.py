@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lensmith.data.inspection.findings import Finding
+from lensmith.data.inspection.findings import Finding, counted
 from lensmith.data.inspection.record import AuditRecord
 
 _STYLES = {"severe": "bold red", "warning": "yellow", "info": "dim"}
@@ -22,13 +22,13 @@ def print_audit(audit: AuditRecord, console: Console) -> None:
     for task in audit.counts:
         console.print(class_table(audit, task))
     for finding in audit.findings:
-        line = f"{finding.severity}: {finding.message}. {finding.remedy}".rstrip()
+        line = f"{finding.severity} {finding.kind}: {finding.message}. {finding.remedy}".rstrip()
         console.print(line, style=_STYLES[finding.severity], highlight=False, markup=False)
         named = _named(finding)
         for line in named[:_LISTED]:
             console.print(f"    {line}", highlight=False, markup=False)
         if len(named) > _LISTED:
-            console.print(f"    and {len(named) - _LISTED} more")
+            console.print(f"    and {len(named) - _LISTED:,} more")
     if not audit.findings:
         console.print("Nothing wrong was found.")
 
@@ -41,15 +41,15 @@ def summary(audit: AuditRecord) -> str:
         >>> summary(data.audit(data.bundled("digits")))
         'bundled:digits: 1,797 images, 8 x 8 pixels, gray'
     """
-    text = f"{audit.records.name}: {len(audit.records):,} {audit.kind}"
+    text = f"{audit.records.name}: {counted(len(audit.records), audit.kind.removesuffix('s'))}"
     if set(audit.parts) != {"all"}:
         text += f" ({', '.join(f'{name} {count:,}' for name, count in audit.parts.items())})"
     if audit.heights is None or audit.widths is None:
         return text
     low, median, high = ((round(h), round(w)) for h, w in zip(audit.heights, audit.widths, strict=True))
-    size = f"{median[0]} x {median[1]} pixels"
+    size = f"{median[0]:,} x {median[1]:,} pixels"
     if low != high:
-        size = f"heights {low[0]} to {high[0]}, widths {low[1]} to {high[1]}, the median {size}"
+        size = f"heights {low[0]:,} to {high[0]:,}, widths {low[1]:,} to {high[1]:,}, the median {size}"
     colours = {1: "gray", 3: "colour"}
     return f"{text}, {size}, {' and '.join(colours[count] for count in audit.channel_counts or ())}"
 
@@ -66,7 +66,7 @@ def class_table(audit: AuditRecord, task: str) -> Table:
     for name in names[:_CLASSES]:
         table.add_row(escape(name), *(f"{by_class[name]:,}" for by_class in by_part.values()))
     if len(names) > _CLASSES:
-        table.add_row(f"and {len(names) - _CLASSES} more")
+        table.add_row(f"and {len(names) - _CLASSES:,} more")
     return table
 
 

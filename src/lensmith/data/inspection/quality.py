@@ -13,6 +13,7 @@ from lensmith.data.inspection.findings import Finding, Severity, counted, mendin
 from lensmith.records import Records
 
 _EMPTY = 2.0  # gray levels of deviation; what an encoder leaves of a plain area stays below
+_SHAPELESS, _LEAST = 0.05, 0.5  # of what is bright in an image, and gray levels: what is dark may still show shapes
 _DARK, _BRIGHT = 50, 205  # of 255: so much at the most, so little at the least, but for 1 % of the pixels
 _SHARP_SIDE = 64  # pixels a side; in smaller images edges and blur look the same
 _BLURRED = 0.25  # sharpness; a photo out of focus by 3 pixels of 500 has about 0.1, a usual one 0.6 to 1
@@ -107,8 +108,9 @@ def odd_sizes(records: Records, facts: Sequence[Facts]) -> Iterator[Finding]:
     small = areas < _SMALL_AREA * np.median(areas)
     small |= (sizes.min(axis=1) < _SMALL_SIDE) & (usual.min() >= _SHARP_SIDE)
     long = ~small & (np.abs(shapes - np.median(shapes)) > np.log(_LONG))
-    median = f"the median of {usual[0]:.0f} x {usual[1]:.0f} pixels"
-    for marked, said in ((small, "far smaller than"), (long, "far longer, for their width, than")):
+    median = f"the median of {usual[0]:,.0f} x {usual[1]:,.0f} pixels"
+    whose = "its" if long.sum() == 1 else "their"
+    for marked, said in ((small, "far smaller than"), (long, f"far longer, for {whose} width, than")):
         if marked.any():
             files = tuple(records[place].source for place in np.flatnonzero(marked).tolist())
             remedy = "Look at them: icons and strips that came among the images teach nothing"
@@ -144,7 +146,7 @@ def _images(count: int) -> str:
 
 
 def _kind(quality: Quality, blurred: bool) -> str:
-    if quality.deviation < _EMPTY:
+    if quality.deviation <= min(_EMPTY, max(_SHAPELESS * quality.high, _LEAST)):
         return "empty"
     if quality.high < _DARK:
         return "dark"

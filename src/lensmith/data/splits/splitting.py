@@ -64,8 +64,8 @@ def split(
 
     Raises:
         SettingError: the fractions, the task, the group or a place is wrong.
-        DataError: a class of a class task has fewer examples than there are parts, or there are fewer groups
-            than parts.
+        DataError: a class of a class task has fewer examples than there are parts, there are fewer groups than
+            parts, or the previous split is one of other data: it knows none of the examples.
 
     Example:
         >>> from lensmith.data import bundled
@@ -119,6 +119,9 @@ def _stated(records: Records) -> np.ndarray:
 
 def _known(records: Records, previous: Split | None) -> np.ndarray:
     parts = previous.parts if previous else {}
+    if previous and parts and not previous.kept(records):
+        got = f"a split of other data, such as {min(parts)!r}"
+        raise check.DataError(check.sentence(records.name, "a previous split that knows some of its examples", got))
     return np.array([PARTS.index(parts[key]) if key in parts else FREE for key in keys(records)], np.int64)
 
 

@@ -83,7 +83,11 @@ def _names(records: Records, group: str | None) -> Iterator[tuple[int, Hashable]
     """Places with the names that join them."""
     if group is not None:
         known = sorted({name for record in records for name in record.facts})
-        check.one_of("group", group, known, f"The facts of these records: {', '.join(known) or 'none'}")
+        remedy = "Name a column of a table, or read facts from file names: --read pattern='{label}_{patient}_{number}'"
+        if not known:
+            got = f"{group!r}, and they have no facts"
+            raise check.SettingError(check.sentence("group", "one of the facts of these records", got, remedy))
+        check.one_of("group", group, known, remedy)
     for place, record in enumerate(records):
         name = _group(record, group)
         if name is not None:

@@ -31,6 +31,10 @@ class Split:
     seed: int
     parts: Mapping[str, str]
 
+    def kept(self, records: Records) -> tuple[str, ...]:
+        """The keys of examples that it knows and these records still have, in order."""
+        return tuple(sorted(self.parts.keys() & set(keys(records))))
+
     def gone(self, records: Records) -> tuple[str, ...]:
         """The keys of examples that it knows and these records have no more, in order."""
         return tuple(sorted(self.parts.keys() - set(keys(records))))

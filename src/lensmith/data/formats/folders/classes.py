@@ -98,8 +98,10 @@ def write_folders(records: Records, folder: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
         put_image(record, place / stem)
     if len(tasks) == 2 and not _is_hierarchy(_class_folders(folder, [])):
-        expected = f"classes of {tasks[1]!r} that each belong to one of {tasks[0]!r}, and more of them"
-        raise check.DataError(check.sentence(shown(records.name), expected, "others"))
+        expected = "two tasks of which the second is a kind of the first (species/breed) and has more classes"
+        remedy = f"Write csv or json, or read one task: --read labels={tasks[0]}"
+        got = " and ".join(map(repr, tasks))
+        raise check.DataError(check.sentence(shown(records.name), expected, got, remedy))
 
 
 def _records(root: Path, classes: list[_ClassFolder], tasks: tuple[str, ...], problems: list[Problem]) -> Records:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from lensmith import check
 from lensmith.data.formats.format import Hints
@@ -22,9 +23,12 @@ from lensmith.data.formats.tables.names import (
     plain,
     typed,
 )
-from lensmith.data.formats.tables.survey import FEW, Seen
-from lensmith.data.formats.tables.table import Table
+from lensmith.data.formats.tables.survey import FEW, Seen, survey
+from lensmith.data.formats.tables.table import Line, Table
 from lensmith.data.formats.walking import shown
+
+HEAD = 1000  # lines looked at to learn whether a table names images
+MOST = 32  # tables of a folder that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,17 @@ def image_column(table: Table, columns: Sequence[str], seen: Mapping[str, Seen])
         if may_be and _is_there(seen[one].first, table):
             return one
     return None
+
+
+def names_images(table: Table) -> bool:
+    """Whether a table names images that are there, by its first lines."""
+    head = replace(table, lines=lambda: islice(table.lines(), HEAD))
+    column = image_column(head, head.columns, survey([head])[0])
+    if column is None:
+        return False
+    place = head.columns.index(column)
+    cells = (line.cells[place] for line in head.lines() if isinstance(line, Line))
+    return any(isinstance(cell, str) and cell and _is_there(cell, table) for cell in cells)
 
 
 def _is_there(text: str, table: Table) -> bool:

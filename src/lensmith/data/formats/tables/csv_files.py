@@ -13,7 +13,7 @@ from lensmith import check
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.parts import part_in
 from lensmith.data.formats.tables import csv_writing
-from lensmith.data.formats.tables.columns import image_column
+from lensmith.data.formats.tables.columns import HEAD, MOST, image_column, names_images
 from lensmith.data.formats.tables.csv_lines import look, read_lines
 from lensmith.data.formats.tables.images import ImageFolders
 from lensmith.data.formats.tables.names import MARKS, PART_WORDS
@@ -24,7 +24,6 @@ from lensmith.data.formats.walking import folders, holds_image, loose_images, sh
 from lensmith.records import Problem, Records
 
 SUFFIXES = (".csv", ".tsv")
-_HEAD = 1000  # lines looked at to learn whether a table names images
 HOLDS = frozenset(MARKS)  # what is said of a box, beside its corners and class
 
 
@@ -78,6 +77,19 @@ def _tables_of(folder: Path) -> list[Path]:
     return found if len(found) == 1 else []
 
 
+def tables_of_images(folder: Path) -> list[Path]:
+    """The first tables of a folder that name images that are there."""
+    found = [one for one in _csv_files(folder) if "submission" not in one.stem.lower()]
+    return [one for one in found[:MOST] if _names_images(one)]
+
+
+def _names_images(file: Path) -> bool:
+    try:
+        return names_images(_table(file, Hints()))
+    except (OSError, check.LensmithError):
+        return False
+
+
 def _part_word(path: Path) -> str:
     """The word in a file's name that names a part: ``train`` in ``train_labels.csv``."""
     words = re.split(r"[\s_.-]+", path.stem.lower())
@@ -99,7 +111,7 @@ def _goes_with_images(folder: Path, tables: Sequence[Path]) -> bool:
         if len(classes) > 1:
             return False
     table = _table(tables[0], Hints())
-    head = replace(table, lines=lambda: islice(table.lines(), _HEAD))
+    head = replace(table, lines=lambda: islice(table.lines(), HEAD))
     return image_column(head, head.columns, survey([head])[0]) is not None
 
 

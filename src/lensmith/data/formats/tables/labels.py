@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from lensmith.data.formats.walking import shown
 from lensmith.records import Kind
 
 OBJECTS = "objects"  # the task of a table of boxes
+_SHOWN = 3  # columns in an example of how to name them
 
 
 class Task(NamedTuple):
@@ -51,9 +53,14 @@ def label_columns(
     if not pictures and not known and not texts:  # numbers only: the last is taken for the label
         ours = table.header and all(is_numbered(one) for one in rows)
         return () if ours or len(rows) < 2 else (rows[-1],)
-    got = f"several that may be ({listed(known or texts or free)})"
-    remedy = "Say which: labels=COLUMN,… (none at all: labels=())"
+    may_be = known or texts or free
+    got, remedy = f"several that may be ({listed(may_be)})", _say_which(may_be[:_SHOWN])
     raise check.DataError(check.sentence(shown(table.name), "one column that is the label", got, remedy))
+
+
+def _say_which(columns: Sequence[str]) -> str:
+    """How to name label columns, in the shell and in Python."""
+    return f"Say which: --read {shlex.quote('labels=' + ','.join(columns))} (in Python labels={tuple(columns)!r})"
 
 
 def listed(columns: Sequence[str]) -> str:

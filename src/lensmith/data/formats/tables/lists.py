@@ -12,6 +12,7 @@ from lensmith import check
 from lensmith.data.formats.format import Format, Hints
 from lensmith.data.formats.tables import own_writing
 from lensmith.data.formats.tables.cells import Cell
+from lensmith.data.formats.tables.columns import MOST, names_images
 from lensmith.data.formats.tables.images import ImageFolders
 from lensmith.data.formats.tables.json_text import numbers_in, parse
 from lensmith.data.formats.tables.names import MARKS
@@ -64,6 +65,22 @@ def _file_of(folder: Path) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
+def tables_of_images(folder: Path) -> list[Path]:
+    """The first files of a folder that are lists of objects and name images that are there."""
+    found = sorted(one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES and one.name[0] != ".")
+    return [one for one in found[:MOST] if _names_images(one)]
+
+
+def _names_images(file: Path) -> bool:
+    try:
+        if _recognise(file) is None:
+            return False
+        content = None if file.suffix.lower() in _LINES else _content(file)
+        return not isinstance(content, dict) and names_images(_table(file, content, ImageFolders.beside(file)))
+    except (OSError, check.LensmithError):
+        return False
+
+
 def _read(path: Path, hints: Hints) -> Records:
     """Read a list of objects (or an object a line), or the form of our own.
 
@@ -77,12 +94,16 @@ def _read(path: Path, hints: Hints) -> Records:
     images = ImageFolders([hints.images]) if hints.images else ImageFolders.beside(file)
     content = None if file.suffix.lower() in _LINES else _content(file)
     if isinstance(content, dict) and "lensmith" in content:
-        return read_own(content, file, images, str(path))
+        return read_own(content, file, images, str(path), hints.labels)
+    return read_tables([_table(file, content, images)], hints, str(path))
+
+
+def _table(file: Path, content: object | None, images: ImageFolders) -> Table:
     objects = _objects(content, file)
     columns = tuple(dict.fromkeys(key for _, one in objects() if isinstance(one, dict) for key in one))
     if not columns:
         raise check.DataError(check.sentence(shown(file), _LIST, "no object that has a key"))
-    return read_tables([Table(str(file), columns, partial(_rows, objects, columns), images)], hints, str(path))
+    return Table(str(file), columns, partial(_rows, objects, columns), images)
 
 
 def _content(file: Path) -> object | None:

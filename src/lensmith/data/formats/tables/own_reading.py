@@ -23,7 +23,7 @@ mask      the path of a PNG whose values are places in the names
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,9 @@ from lensmith.records import PARTS, Labels, Problem, Record, Records
 FILE = "records.json"
 
 
-def read_own(content: Mapping[str, Any], file: Path, images: ImageFolders, name: str) -> Records:
+def read_own(
+    content: Mapping[str, Any], file: Path, images: ImageFolders, name: str, tasks: Sequence[str] | None = None
+) -> Records:
     """Read the form of our own.
 
     Args:
@@ -45,9 +47,11 @@ def read_own(content: Mapping[str, Any], file: Path, images: ImageFolders, name:
         file: that it stands in.
         images: where relative paths may start from.
         name: of the records.
+        tasks: those that are wanted; left out, all.
 
     Raises:
         DataError: another version, no labels or examples, or none that can be used.
+        SettingError: a task that is wanted is not there; names the nearest.
     """
     if content["lensmith"] != 1:
         remedy = "A newer Lensmith may have written it"
@@ -56,21 +60,23 @@ def read_own(content: Mapping[str, Any], file: Path, images: ImageFolders, name:
     if not isinstance(given, dict) or not isinstance(examples, list):
         raise check.DataError(check.sentence(shown(file), "'labels', an object, and 'examples', a list", "others"))
     labels = {task: _labels(one, f"{shown(file)}: labels of {task!r}") for task, one in given.items()}
-    items, problems = _records(examples, str(file), labels, images)
+    wanted = [check.one_of(f"{shown(file)}: labels", task, labels) for task in (labels if tasks is None else tasks)]
+    items, problems = _records(examples, str(file), labels, wanted, images)
     if not items:
         got = f"none; the first, {shown(problems[0].source)}: {problems[0].reason}" if problems else "none"
         raise check.DataError(check.sentence(shown(file), "at least one example that can be used", got))
-    return Records(tuple(items), labels, name, tuple(problems), "JSON written by Lensmith")
+    chosen = {task: labels[task] for task in wanted}
+    return Records(tuple(items), chosen, name, tuple(problems), "JSON written by Lensmith")
 
 
 def _records(
-    examples: Sequence[object], name: str, labels: Mapping[str, Labels], images: ImageFolders
+    examples: Sequence[object], name: str, labels: Mapping[str, Labels], wanted: Collection[str], images: ImageFolders
 ) -> tuple[list[Record], list[Problem]]:
     items, problems = [], []
     for index, example in enumerate(examples):
         source = f"{name}[{index}]"
         try:
-            items.append(_record(object_in(example, "the example"), source, labels, images))
+            items.append(_record(object_in(example, "the example"), source, labels, wanted, images))
         except check.LensmithError as error:
             problems.append(Problem(source, str(error).removeprefix(f"{source}: ")))
     return items, problems
@@ -87,11 +93,13 @@ def _labels(given: object, place: str) -> Labels:
         raise check.DataError(f"{place}: {error}") from error
 
 
-def _record(example: Mapping[str, Any], source: str, labels: Mapping[str, Labels], images: ImageFolders) -> Record:
+def _record(
+    example: Mapping[str, Any], source: str, labels: Mapping[str, Labels], wanted: Collection[str], images: ImageFolders
+) -> Record:
     targets = {}
     for task, value in object_in(example.get("targets", {}), "targets").items():
-        check.one_of("task", task, labels)
-        targets[task] = target_in(value, f"target of {task!r}", labels[task], images)
+        if check.one_of("task", task, labels) in wanted:
+            targets[task] = target_in(value, f"target of {task!r}", labels[task], images)
     facts = object_in(example.get("facts", {}), "facts")
     row, image, group, part, size = (example.get(key) for key in ("row", "image", "group", "part", "size"))
     if part is not None:
