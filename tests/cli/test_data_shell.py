@@ -196,3 +196,10 @@ def test_folds_are_written_as_splits_that_training_takes(photos: Path, tmp_path:
     )
     done = lensmith("train", photos, "--split", told["splits"][1], "--dry-run")
     assert done.returncode == 0 and "Split: 8 / 4 / 0" in done.stdout
+
+
+def test_the_formats_and_their_settings_are_listed() -> None:
+    told = document(lensmith("data", "formats", "--json"))
+    assert {"voc", "coco", "yolo", "csv"} <= {one["name"] for one in told["formats"]}
+    assert {name for one in told["formats"] for name in one["settings"]} == set(told["settings"])
+    assert "separator" in lensmith("data", "formats").stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lensmith.data.augmentation.record import PRESETS, Augment
 from lensmith.data.convert import Converted, convert
 from lensmith.data.formats import FORMATS
+from lensmith.data.formats.format import SETTINGS
 from lensmith.data.formats.arrays.memory import from_arrays, from_rows
 from lensmith.data.formats.arrays.samples import bundled
 from lensmith.data.formats.folders.classes import read_folder
@@ -26,6 +27,7 @@ from lensmith.data.targets import to_array
 __all__ = [
     "FORMATS",
     "PRESETS",
+    "SETTINGS",
     "Audit",
     "Augment",
     "Batches",

@@ -108,7 +108,7 @@ def suspect_findings(found: Sequence[Suspect], task: str, *, total: int) -> Iter
             kind="suspect",
             severity="warning",
             message=f"{task}: {len(found):,} of {total:,} {are} probably wrong, as this model sees it",
-            remedy="Look at them, the first are the surest; a model that has trained on them, or has learnt little, says little",
+            remedy="Look at them, the surest first. A model that was trained on them, or learnt little, says little",
             files=tuple(one.source for one in found),
             notes=tuple(f"{one.given}, looks like {one.suggested}" for one in found),
         )
