@@ -5,10 +5,10 @@ from __future__ import annotations
 from lensmith.data.augmentation.record import PRESETS, Augment
 from lensmith.data.convert import Converted, convert
 from lensmith.data.formats import FORMATS
-from lensmith.data.formats.format import SETTINGS
 from lensmith.data.formats.arrays.memory import from_arrays, from_rows
 from lensmith.data.formats.arrays.samples import bundled
 from lensmith.data.formats.folders.classes import read_folder
+from lensmith.data.formats.format import SETTINGS
 from lensmith.data.formats.sources import format_of, read, recognise, write
 from lensmith.data.images import decode
 from lensmith.data.inspection.auditing import Audit, audit
