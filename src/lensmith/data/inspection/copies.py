@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from lensmith.data.inspection.duplicates import Copies
 from lensmith.data.inspection.findings import Finding, Severity, counted, mending
-from lensmith.records import PARTS, Labels, Record, Records, Target
+from lensmith.records import PARTS, Boxes, Labels, Record, Records, Target
 
 Groups = Sequence[tuple[int, ...]]
+
+_SLACK = 2  # pixels by which two people, or two formats, draw the same box differently
 
 
 def duplicates(records: Records, copies: Copies) -> Iterator[Finding]:
@@ -83,19 +87,61 @@ def _leak(severity: Severity, message: str, remedy: str, pairs: Sequence[tuple[s
 
 
 def contradictions(records: Records, copies: Copies) -> Iterator[Finding]:
-    """The same image with two labels, of which one must be wrong."""
+    """The same image with two labels, of which one must be wrong; of boxes, in exact copies only."""
     for task, labels in records.labels.items():
+        if labels.kind == "boxes":
+            yield from _other_boxes(records, copies, task)
         if labels.kind not in ("class", "classes", "number"):
             continue
         apart = [group for group in copies.groups if len({_said(records[place], task, labels) for place in group}) > 1]
         if apart:
-            sources = tuple(tuple(records[place].source for place in group) for group in apart)
             example = _example([records[place] for place in apart[0]], task, labels)
             said = "image has" if len(apart) == 1 else "images have"
             message = f"{task}: {len(apart):,} {said} two labels, such as {example}"
-            files = tuple(source for group in sources for source in group)
-            remedy = f"Put the label right, or leave such images out: {mending(records, 'label')}"
-            yield Finding("label", "warning", message, remedy, files, groups=sources)
+            yield _contradiction(records, message, apart)
+
+
+def _contradiction(records: Records, message: str, apart: Groups) -> Finding:
+    sources = tuple(tuple(records[place].source for place in group) for group in apart)
+    files = tuple(source for group in sources for source in group)
+    remedy = f"Put the label right, or leave such images out: {mending(records, 'label')}"
+    return Finding("label", "warning", message, remedy, files, groups=sources)
+
+
+def _other_boxes(records: Records, copies: Copies, task: str) -> Iterator[Finding]:
+    # A near copy may be cropped or resized, which moves its boxes.
+    apart, example = [], ""
+    for group in copies.exact:
+        first, *others = (records[place] for place in group)
+        other = next((one for one in others if not _same_boxes(_boxes(first, task), _boxes(one, task))), None)
+        if other is not None:
+            apart.append(group)
+            example = example or f"{first.source} and {other.source}"
+    if apart:
+        message = f"{task}: the same image has different boxes ({counted(len(apart), 'image')}), such as {example}"
+        yield _contradiction(records, message, apart)
+
+
+def _boxes(record: Record, task: str) -> Boxes:
+    targets: Mapping[str, Target] = record.targets
+    target = targets.get(task)
+    return target if isinstance(target, Boxes) else Boxes([], [])  # type: ignore[arg-type]
+
+
+def _same_boxes(one: Boxes, other: Boxes) -> bool:
+    """Whether each box of one has its own of the same class in the other, no edge further off than a few pixels."""
+    if sorted(one.classes.tolist()) != sorted(other.classes.tolist()):
+        return False
+    if np.array_equal(one.xyxy, other.xyxy, equal_nan=True) and np.array_equal(one.classes, other.classes):
+        return True
+    free = np.ones(len(other), bool)
+    for corners, label in zip(one.xyxy, one.classes, strict=True):
+        away = np.abs(other.xyxy - corners).max(axis=1)
+        away = np.where(free & (other.classes == label), away, np.inf)
+        if not (away <= _SLACK).any():
+            return False
+        free[np.nanargmin(away)] = False
+    return True
 
 
 def _example(group: Sequence[Record], task: str, labels: Labels) -> str:
