@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +11,14 @@ import numpy as np
 from lensmith import check, data
 from lensmith.data import Audit, Finding
 from lensmith.records import Records
+from lensmith.runs.examples import audited, refuse_leakage, shares_of, split
 from lensmith.runs.folder import write_text
 from lensmith.runs.manifest import Parts
 from lensmith.runs.opening import open_model
 from lensmith.runs.pictured import pictures
-from lensmith.runs.prepare import refuse_leakage, shares_of, split
 from lensmith.runs.report import Content, render_audit
 from lensmith.runs.scoring import match_labels
-from lensmith.runs.spec import DataSpec, ReadSpec, SplitSpec
+from lensmith.runs.spec import DataSpec, SplitSpec
 
 
 def inspect(
@@ -35,21 +34,8 @@ def inspect(
     Raises:
         DataError: nothing can be read, or the model does not know the labels.
     """
-    audit = data.audit(section.records(), on_file=on_file)
-    options = shlex.join(_options(section.read))
-    if options:  # a remedy has to read the data as the audit did
-        findings = tuple(
-            replace(one, remedy=one.remedy.replace(" OUT --mend", f" OUT {options} --mend")) for one in audit.findings
-        )
-        audit = replace(audit, findings=findings)
+    audit = audited(section, on_file=on_file)
     return audit if model is None else _with_suspects(audit, model)
-
-
-def _options(read: ReadSpec) -> Iterator[str]:
-    """What ``lensmith data convert`` is given to read data so."""
-    for name, value in read.model_dump(exclude_defaults=True).items():
-        text = ",".join(value) if isinstance(value, tuple) else str(value)
-        yield from ("--format", text) if name == "format" else ("--read", f"{name}={text}")
 
 
 def _with_suspects(audit: Audit, model: str | Path) -> Audit:
@@ -125,9 +111,12 @@ def write_folds(
     Raises:
         DataError: too few examples for so many folds.
     """
-    audit = data.audit(section.records(), on_file=on_file)
+    audit = audited(section, on_file=on_file)
     dealt = data.folds(audit.records, count, seed=wanted.seed, group=wanted.group, together=audit.together)
     paths = [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
+    there = next((one for one in paths if one.exists()), None)
+    if there is not None:
+        raise check.SettingError(check.sentence("folds", "new files", f"{there}, which exists", "Choose another name"))
     for place, (training, validation) in zip(paths, dealt, strict=True):
         parts = training, validation, audit.records.select(())
         data.write_split(place, parts, fractions=((count - 1) / count, 1 / count, 0.0), seed=wanted.seed)

@@ -12,6 +12,7 @@ from lensmith.compose import Chain, Classify, MultiLabel, Recipe
 from lensmith.compose.auxiliary import named
 from lensmith.records import PARTS, Records
 from lensmith.runs import pretrained, resolve
+from lensmith.runs.examples import audited, refuse_leakage, split
 from lensmith.runs.manifest import Parts
 from lensmith.runs.spec import DataSpec, FitSpec, ModelSpec, Spec, SplitSpec, validated
 
@@ -48,7 +49,10 @@ def prepare(
     Raises:
         SettingError, DataError: the spec or the data are wrong; nothing was begun.
     """
-    audit = data.audit(_read(spec) if records is None else records, on_file=on_file)
+    try:
+        audit = audited(spec.data, records, on_file=on_file)
+    except check.SettingError as error:
+        raise check.SettingError(spec.located(str(error))) from None
     refuse_leakage(audit, allowed=spec.data.allow_leakage)
     if not audit.records.labels:
         remedy = "Put each class in a folder of its name, or see lensmith data formats"
@@ -64,56 +68,6 @@ def prepare(
         return _checked(_continued(spec, found, parts, audit, image))
     except check.SettingError as error:
         raise check.SettingError(spec.located(str(error))) from None
-
-
-def _read(spec: Spec) -> Records:
-    try:
-        return spec.data.records()
-    except check.SettingError as error:
-        raise check.SettingError(spec.located(str(error))) from None
-
-
-def refuse_leakage(audit: data.Audit, *, allowed: bool) -> None:
-    """Stop where the same picture would both train and judge.
-
-    Raises:
-        DataError: the source's own parts share examples, and nobody said that they may.
-    """
-    found = [finding for finding in audit.findings if finding.kind == "leakage" and finding.severity == "severe"]
-    if found and not allowed:
-        raise check.DataError(f"{audit.records.name}: {found[0].message}. {found[0].remedy}")
-
-
-def split(audit: data.Audit, wanted: SplitSpec) -> Parts:
-    """The three parts of audited records; copies of one picture stay together.
-
-    Raises:
-        DataError: too few examples, or the written-down split cannot be read.
-        SettingError: no such group.
-    """
-    previous = None if wanted.file is None else data.read_split(Path(wanted.file))
-    training, validation, test = shares_of(wanted)
-    return data.split(
-        audit.records,
-        training,
-        validation,
-        test,
-        seed=wanted.seed,
-        group=wanted.group,
-        together=audit.together,
-        previous=previous,
-    )
-
-
-def shares_of(wanted: SplitSpec) -> tuple[float, float, float]:
-    """The shares of the parts: as stated, or of the split that was written down before where none is stated.
-
-    Raises:
-        DataError: the written-down split cannot be read.
-    """
-    if wanted.file is not None and not wanted.model_fields_set & {"train", "validation", "test"}:
-        return data.read_split(Path(wanted.file)).fractions
-    return wanted.train, wanted.validation, wanted.test
 
 
 def _continued(

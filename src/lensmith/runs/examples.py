@@ -1,0 +1,87 @@
+"""From what a spec says of the data to audited examples, and from these to the three parts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from lensmith import check, data
+from lensmith.records import Records
+from lensmith.runs.manifest import Parts
+from lensmith.runs.spec import DataSpec, ReadSpec, SplitSpec
+
+
+def audited(
+    section: DataSpec, records: Records | None = None, *, on_file: Callable[[int, int], None] | None = None
+) -> data.Audit:
+    """The audit of what a section of a spec names; its remedies read the data as the section does.
+
+    Args:
+        section: the source, and how to read it.
+        records: used in place of what the source names.
+        on_file: told of each example.
+
+    Raises:
+        DataError: nothing can be read.
+        SettingError: a setting of ``read`` does not fit the source.
+    """
+    audit = data.audit(section.records() if records is None else records, on_file=on_file)
+    options = shlex.join(_options(section.read))
+    if not options:
+        return audit
+    findings = (
+        replace(one, remedy=one.remedy.replace(" OUT --mend", f" OUT {options} --mend")) for one in audit.findings
+    )
+    return replace(audit, findings=tuple(findings))
+
+
+def _options(read: ReadSpec) -> Iterator[str]:
+    """What ``lensmith data convert`` is given to read data so."""
+    for name, value in read.model_dump(exclude_defaults=True).items():
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        yield from ("--format", text) if name == "format" else ("--read", f"{name}={text}")
+
+
+def refuse_leakage(audit: data.Audit, *, allowed: bool) -> None:
+    """Stop where the same picture would both train and judge.
+
+    Raises:
+        DataError: the source's own parts share examples, and nobody said that they may.
+    """
+    found = [finding for finding in audit.findings if finding.kind == "leakage" and finding.severity == "severe"]
+    if found and not allowed:
+        raise check.DataError(f"{audit.records.name}: {found[0].message}. {found[0].remedy}")
+
+
+def split(audit: data.Audit, wanted: SplitSpec) -> Parts:
+    """The three parts of audited records; copies of one picture stay together.
+
+    Raises:
+        DataError: too few examples, or the written-down split cannot be read.
+        SettingError: no such group.
+    """
+    previous = None if wanted.file is None else data.read_split(Path(wanted.file))
+    training, validation, test = shares_of(wanted)
+    return data.split(
+        audit.records,
+        training,
+        validation,
+        test,
+        seed=wanted.seed,
+        group=wanted.group,
+        together=audit.together,
+        previous=previous,
+    )
+
+
+def shares_of(wanted: SplitSpec) -> tuple[float, float, float]:
+    """The shares of the parts: as stated, or of the split that was written down before where none is stated.
+
+    Raises:
+        DataError: the written-down split cannot be read.
+    """
+    if wanted.file is not None and not wanted.model_fields_set & {"train", "validation", "test"}:
+        return data.read_split(Path(wanted.file)).fractions
+    return wanted.train, wanted.validation, wanted.test
