@@ -196,6 +196,8 @@ def test_folds_are_written_as_splits_that_training_takes(photos: Path, tmp_path:
     )
     done = lensmith("train", photos, "--split", told["splits"][1], "--dry-run")
     assert done.returncode == 0 and "Split: 8 / 4 / 0" in done.stdout
+    again = lensmith("data", "split", photos, "--folds", 3, "--to", tmp_path / "fold.json")
+    assert again.returncode == 2 and "fold-1.json, which exists" in again.stderr
 
 
 def test_the_formats_and_their_settings_are_listed() -> None:

@@ -1,23 +1,13 @@
 """Runs: a folder that can rebuild itself. Wires data, compose, train and ship together."""
 
+from lensmith.runs.data_spec import DataSpec, ReadSpec, Section, SplitSpec
 from lensmith.runs.folder import RunFolder, check_new, fresh
 from lensmith.runs.inspecting import inspect, write_audit_page, write_folds, write_split
 from lensmith.runs.opening import evaluate, open_model, ship_run
 from lensmith.runs.prepare import Prepared, objectives, prepare
 from lensmith.runs.run import Run, begin, open_run, resume, start
 from lensmith.runs.scoring import Scores, score
-from lensmith.runs.spec import (
-    DataSpec,
-    FitSpec,
-    ModelSpec,
-    ReadSpec,
-    Section,
-    Spec,
-    SplitSpec,
-    parse_spec,
-    read_spec,
-    validated,
-)
+from lensmith.runs.spec import FitSpec, ModelSpec, Spec, parse_spec, read_spec, validated
 
 __all__ = [
     "DataSpec",

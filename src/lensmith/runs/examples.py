@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lensmith import check, data
 from lensmith.records import Records
+from lensmith.runs.data_spec import DataSpec, ReadSpec, SplitSpec
 from lensmith.runs.manifest import Parts
-from lensmith.runs.spec import DataSpec, ReadSpec, SplitSpec
 
 
 def audited(

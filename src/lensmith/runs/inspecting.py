@@ -11,6 +11,7 @@ import numpy as np
 from lensmith import check, data
 from lensmith.data import Audit, Finding
 from lensmith.records import Records
+from lensmith.runs.data_spec import DataSpec, SplitSpec
 from lensmith.runs.examples import audited, refuse_leakage, shares_of, split
 from lensmith.runs.folder import write_text
 from lensmith.runs.manifest import Parts
@@ -18,7 +19,6 @@ from lensmith.runs.opening import open_model
 from lensmith.runs.pictured import pictures
 from lensmith.runs.report import Content, render_audit
 from lensmith.runs.scoring import match_labels
-from lensmith.runs.spec import DataSpec, SplitSpec
 
 
 def inspect(

@@ -9,12 +9,13 @@ from typing import Any, Literal
 from lensmith import check, data, ship
 from lensmith.compose import zoo
 from lensmith.records import PARTS, Records
+from lensmith.runs.data_spec import DataSpec, ReadSpec
 from lensmith.runs.folder import RunFolder, existing, read_json
 from lensmith.runs.judge import proof_examples
 from lensmith.runs.manifest import Parts, restore_part
 from lensmith.runs.run import open_run, record_artifact
 from lensmith.runs.scoring import Scores, score
-from lensmith.runs.spec import DataSpec, ReadSpec, Spec, read_run_spec
+from lensmith.runs.spec import Spec, read_run_spec
 
 PartName = Literal["train", "validation", "test", "all"]
 

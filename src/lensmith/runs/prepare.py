@@ -12,9 +12,10 @@ from lensmith.compose import Chain, Classify, MultiLabel, Recipe
 from lensmith.compose.auxiliary import named
 from lensmith.records import PARTS, Records
 from lensmith.runs import pretrained, resolve
+from lensmith.runs.data_spec import DataSpec, SplitSpec
 from lensmith.runs.examples import audited, refuse_leakage, split
 from lensmith.runs.manifest import Parts
-from lensmith.runs.spec import DataSpec, FitSpec, ModelSpec, Spec, SplitSpec, validated
+from lensmith.runs.spec import FitSpec, ModelSpec, Spec, validated
 
 
 @dataclass(frozen=True, slots=True)
