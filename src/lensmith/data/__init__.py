@@ -12,7 +12,7 @@ from lensmith.data.formats.format import SETTINGS
 from lensmith.data.formats.sources import format_of, read, recognise, write
 from lensmith.data.images import decode
 from lensmith.data.inspection.auditing import Audit, audit
-from lensmith.data.inspection.findings import Finding
+from lensmith.data.inspection.findings import Finding, by_severity
 from lensmith.data.inspection.looking import readable
 from lensmith.data.inspection.mending import mend
 from lensmith.data.inspection.suspects import Suspect, suspect_findings, suspects
@@ -40,6 +40,7 @@ __all__ = [
     "audit",
     "batches",
     "bundled",
+    "by_severity",
     "convert",
     "decode",
     "folds",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from lensmith import check, data
 from lensmith.records import Records
@@ -55,15 +54,23 @@ def refuse_leakage(audit: data.Audit, *, allowed: bool) -> None:
         raise check.DataError(f"{audit.records.name}: {found[0].message}. {found[0].remedy}")
 
 
-def split(audit: data.Audit, wanted: SplitSpec) -> Parts:
+def earlier(wanted: SplitSpec) -> data.Split | None:
+    """The split that was written down before, where one is named.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return None if wanted.file is None else data.read_split(wanted.file)
+
+
+def split(audit: data.Audit, wanted: SplitSpec, previous: data.Split | None) -> Parts:
     """The three parts of audited records; copies of one picture stay together.
 
     Raises:
-        DataError: too few examples, or the written-down split cannot be read.
+        DataError: too few examples, or the earlier split is one of other data.
         SettingError: no such group.
     """
-    previous = None if wanted.file is None else data.read_split(Path(wanted.file))
-    training, validation, test = shares_of(wanted)
+    training, validation, test = shares_of(wanted, previous)
     return data.split(
         audit.records,
         training,
@@ -76,12 +83,8 @@ def split(audit: data.Audit, wanted: SplitSpec) -> Parts:
     )
 
 
-def shares_of(wanted: SplitSpec) -> tuple[float, float, float]:
-    """The shares of the parts: as stated, or of the split that was written down before where none is stated.
-
-    Raises:
-        DataError: the written-down split cannot be read.
-    """
-    if wanted.file is not None and not wanted.model_fields_set & {"train", "validation", "test"}:
-        return data.read_split(Path(wanted.file)).fractions
+def shares_of(wanted: SplitSpec, previous: data.Split | None) -> tuple[float, float, float]:
+    """The shares of the parts: as stated, or of the earlier split where none is stated."""
+    if previous is not None and not wanted.model_fields_set & {"train", "validation", "test"}:
+        return previous.fractions
     return wanted.train, wanted.validation, wanted.test

@@ -12,7 +12,7 @@ from lensmith import check, data
 from lensmith.data import Audit, Finding
 from lensmith.records import Records
 from lensmith.runs.data_spec import DataSpec, SplitSpec
-from lensmith.runs.examples import audited, refuse_leakage, shares_of, split
+from lensmith.runs.examples import audited, earlier, refuse_leakage, shares_of, split
 from lensmith.runs.folder import write_text
 from lensmith.runs.manifest import Parts
 from lensmith.runs.opening import open_model
@@ -47,8 +47,7 @@ def _with_suspects(audit: Audit, model: str | Path) -> Audit:
         if labels.kind == "class":
             doubted = data.suspects(records, task, _both(outputs[task]))
             found += data.suspect_findings(doubted, task, total=len(records))
-    ranks = {severity: rank for rank, severity in enumerate(("severe", "warning", "info"))}
-    return replace(audit, findings=tuple(sorted((*audit.findings, *found), key=lambda one: ranks[one.severity])))
+    return replace(audit, findings=data.by_severity((*audit.findings, *found)))
 
 
 def _both(outputs: np.ndarray) -> np.ndarray:
@@ -79,17 +78,17 @@ def write_split(
         SettingError: the earlier split is one of other data, which would be lost.
     """
     records = section.records()
-    if wanted.file is not None:
-        _refuse_other_data(records, wanted.file)
-    audit = data.audit(records, on_file=on_file)
+    previous = earlier(wanted)
+    if previous is not None:
+        _refuse_other_data(records, previous, str(wanted.file))
+    audit = audited(section, records, on_file=on_file)
     refuse_leakage(audit, allowed=section.allow_leakage)
-    parts = split(audit, wanted)
-    data.write_split(path, parts, fractions=shares_of(wanted), seed=wanted.seed)
+    parts = split(audit, wanted, previous)
+    data.write_split(path, parts, fractions=shares_of(wanted, previous), seed=wanted.seed)
     return parts
 
 
-def _refuse_other_data(records: Records, file: str) -> None:
-    known = data.read_split(file)
+def _refuse_other_data(records: Records, known: data.Split, file: str) -> None:
     if known.parts and not known.kept(records):
         got = f"one of others, such as {min(known.parts)!r}"
         remedy = f"{file} is a split of other data; choose another file"

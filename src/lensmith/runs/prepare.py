@@ -13,7 +13,7 @@ from lensmith.compose.auxiliary import named
 from lensmith.records import PARTS, Records
 from lensmith.runs import pretrained, resolve
 from lensmith.runs.data_spec import DataSpec, SplitSpec
-from lensmith.runs.examples import audited, refuse_leakage, split
+from lensmith.runs.examples import audited, earlier, refuse_leakage, split
 from lensmith.runs.manifest import Parts
 from lensmith.runs.spec import FitSpec, ModelSpec, Spec, validated
 
@@ -59,7 +59,8 @@ def prepare(
         remedy = "Put each class in a folder of its name, or see lensmith data formats"
         raise check.DataError(check.sentence(audit.records.name, "labels to learn", audit.records.layout, remedy))
     try:
-        parts = split(audit, spec.data.split or SplitSpec())
+        wanted = spec.data.split or SplitSpec()
+        parts = split(audit, wanted, earlier(wanted))
         image = spec.data.image or resolve.image_size(audit)
         found = pretrained.backbone(spec.model)
         if found is None:

@@ -14,7 +14,7 @@ from lensmith.data.inspection import copies as copy_rules
 from lensmith.data.inspection.classes import Counts
 from lensmith.data.inspection.display import print_audit
 from lensmith.data.inspection.duplicates import Copies, find
-from lensmith.data.inspection.findings import SEVERITIES, Finding
+from lensmith.data.inspection.findings import Finding, by_severity
 from lensmith.data.inspection.looking import Look, OnFile, look_closely, open_all
 from lensmith.data.inspection.record import AuditRecord, Spread
 from lensmith.records import PARTS, Boxes, Records
@@ -71,7 +71,7 @@ def audit(records: Records, *, threads: int | None = None, on_file: OnFile | Non
     sizes = Counter((fact.height, fact.width) for fact in facts)
     return Audit(
         records=kept,
-        findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
+        findings=by_severity(found),
         counts=counts,
         parts={name: len(part) for name, part in _by_part(kept).items()},
         kind="images" if facts else "rows",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -42,6 +42,11 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         groups = [list(group) for group in self.groups]
         return {**asdict(self), "files": list(self.files), "notes": list(self.notes), "groups": groups}
+
+
+def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings, the most severe first; those of one severity keep their order."""
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def mending(records: Records, *kinds: str) -> str:
