@@ -17,6 +17,9 @@ from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose import Dense, Group, Groups, Recipe, Steps, zoo
 from lensmith.compose.cells import CellGroup
+from lensmith.compose.layers import Maker
+from lensmith.compose.recipe import assemble
+from lensmith.compose.weights import assign
 
 # Odd and not square on purpose; a row takes the first that its strides and pools leave something of.
 SIZES = ((33, 47), (47, 65), (81, 95), (189, 203))
@@ -126,6 +129,30 @@ def fill() -> Callable[[Any], Any]:
         return model
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def same_numbers(batch: Callable[..., np.ndarray]) -> Callable[..., Any]:
+    """``same_numbers(reference, arrays, recipe, names, pairs)``: a recipe computes what a model of Keras does.
+
+    The reference's arrays by name go through the name map, which must account for every one; then the layers of each
+    pair, ours and theirs, give the same to 1e-5 of the largest value. It returns our model.
+    """
+
+    def judge(reference: Any, arrays: Any, recipe: Recipe, names: Any, pairs: dict[str, str]) -> Any:
+        model = assemble(recipe, Maker(seed=0, empty=True, conventions=recipe.conventions), auxiliaries=False)
+        report = assign(model, arrays, names)
+        assert (len(report.loaded), report.left, report.unused) == (len(model.weights), (), ())
+        x = batch(recipe.input)
+        found = keras.Model(model.input, [model.get_layer(layer).output for layer in pairs])(x)
+        expected = keras.Model(reference.input, [reference.get_layer(layer).output for layer in pairs.values()])(x)
+        for ours, theirs in zip(found, expected, strict=True):
+            theirs = keras.ops.convert_to_numpy(theirs)
+            ours = keras.ops.convert_to_numpy(ours)
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+        return model
+
+    return judge
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,7 @@ import pytest
 from lensmith.backend import keras
 from lensmith.compose import Branches, Classify, Conv, Conventions, Group, Groups, Recipe, Step, zoo
 from lensmith.compose.cost import lines as cost_lines
-from lensmith.compose.layers import Maker
-from lensmith.compose.recipe import assemble
-from lensmith.compose.weights import assign, inception, weights_of
+from lensmith.compose.weights import inception, weights_of
 from lensmith.compose.zoo.inception import auxiliaries, naive, reduced
 
 # (total, trainable): Szegedy et al. 2015 by arithmetic, the books' own module as printed, keras.applications.
@@ -149,19 +147,12 @@ KERAS = [
 
 
 @pytest.mark.parametrize(("name", "other", "names", "size", "pairs"), KERAS)
-def test_same_numbers_as_keras_applications(name, other, names, size, pairs, fill, batch):
+def test_same_numbers_as_keras_applications(name, other, names, size, pairs, fill, same_numbers):
     reference = fill(getattr(keras.applications, other)(weights=None, input_shape=size, classes=7))
     recipe = replace(zoo.get(name), input=size, tasks={"label": Classify(7)})
-    model = assemble(recipe, Maker(seed=0, empty=True, conventions=recipe.conventions), auxiliaries=False)
-    report = assign(model, {weight.path: array(weight).copy() for weight in reference.weights}, names)
-    assert (len(report.loaded), report.left, report.unused) == (len(model.weights), (), ())
+    arrays = {weight.path: array(weight).copy() for weight in reference.weights}
     pairs = {**pairs, "task-label-pool": "avg_pool", "task-label-probabilities": "predictions"}
-    x = batch(size)
-    found = keras.Model(model.input, [model.get_layer(layer).output for layer in pairs])(x)
-    expected = keras.Model(reference.input, [reference.get_layer(layer).output for layer in pairs.values()])(x)
-    for ours, theirs in zip(found, expected, strict=True):
-        theirs = array(theirs)
-        np.testing.assert_allclose(array(ours), theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+    same_numbers(reference, arrays, recipe, names, pairs)
 
 
 def test_normalisations_without_their_factor():

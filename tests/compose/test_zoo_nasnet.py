@@ -14,9 +14,6 @@ from lensmith.backend import keras
 from lensmith.compose import Classify, Recipe, outline, tap_names, zoo
 from lensmith.compose.cells import CellGroup, Cells
 from lensmith.compose.cost import lines as cost_lines
-from lensmith.compose.layers import Maker
-from lensmith.compose.recipe import assemble
-from lensmith.compose.weights import assign
 from lensmith.compose.weights.nasnet import keras_map
 from lensmith.compose.zoo import nasnet as make_nasnet
 
@@ -67,30 +64,22 @@ WHOLE = [(4, 1056, 32, False, (35, 46)), (6, 4032, 96, True, (46, 35))]
     ("count", "channels", "stem", "skip", "size"),
     [*SMALL, *(pytest.param(*row, marks=pytest.mark.slow) for row in WHOLE)],
 )
-def test_same_numbers_as_keras_applications(count, channels, stem, skip, size, fill, batch):
+def test_same_numbers_as_keras_applications(count, channels, stem, skip, size, fill, same_numbers):
     settings = {"penultimate_filters": channels, "num_blocks": count, "stem_block_filters": stem}
     reference = NASNet((*size, 3), **settings, skip_reduction=skip, weights=None, classes=7)
     fill(reference)
     recipe = make_nasnet(count, channels, stem=stem, skip=skip, size=33)
     recipe = replace(recipe, input=(*size, 3), tasks={"label": Classify(7)})
-    model = assemble(recipe, Maker(seed=0, empty=True, conventions=recipe.conventions), auxiliaries=False)
     arrays = {
         f"{layer.name}/{weight.name}": array(weight).copy() for layer in reference.layers for weight in layer.weights
     }
-    report = assign(model, arrays, keras_map(count))
-    assert (len(report.loaded), report.left, report.unused) == (len(model.weights), (), ())
     pairs = {
         "learner-group1-block1-concat": "reduction_concat_stem_1",
         f"learner-group3-block{count}-concat": f"normal_concat_{count - 1}",
         f"learner-group5-block{count + 1}-concat": f"normal_concat_{3 * count}",
         "task-label-probabilities": "predictions",
     }
-    x = batch((*size, 3))
-    found = keras.Model(model.input, [model.get_layer(layer).output for layer in pairs])(x)
-    expected = keras.Model(reference.input, [reference.get_layer(layer).output for layer in pairs.values()])(x)
-    for ours, theirs in zip(found, expected, strict=True):
-        theirs = array(theirs)
-        np.testing.assert_allclose(array(ours), theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+    same_numbers(reference, arrays, recipe, keras_map(count), pairs)
 
 
 def test_the_rows_are_the_two_that_are_compared():

@@ -13,9 +13,7 @@ from lensmith.backend import keras
 from lensmith.compose import Classify, Group, Groups, Recipe, tap_names, zoo
 from lensmith.compose.blocks import SeparableConv, SeparableResidual
 from lensmith.compose.cost import lines as cost_lines
-from lensmith.compose.layers import Maker
-from lensmith.compose.recipe import assemble
-from lensmith.compose.weights import assign, inception
+from lensmith.compose.weights import inception
 
 
 def array(tensor) -> np.ndarray:
@@ -90,14 +88,11 @@ def test_shapes_of_figure_5():
     assert round(sum(line.flops for line in lines.values()) / 1e9, 1) == 8.4
 
 
-def test_same_numbers_as_keras_applications(fill, batch):
+def test_same_numbers_as_keras_applications(fill, same_numbers):
     size = (71, 90, 3)
     reference = fill(keras.applications.Xception(weights=None, input_shape=size, classes=7))
     recipe = replace(zoo.get("xception"), input=size, tasks={"label": Classify(7)})
-    model = assemble(recipe, Maker(seed=0, empty=True, conventions=recipe.conventions), auxiliaries=False)
     arrays = {weight.path: array(weight).copy() for weight in reference.weights}
-    report = assign(model, arrays, inception.KERAS_XCEPTION)
-    assert (len(report.loaded), report.left, report.unused) == (len(model.weights), (), ())
     pairs = {
         "learner-group1-block1-2-norm": "block2_sepconv2_bn",
         "learner-group3-block9-3-norm": "block12_sepconv3_bn",
@@ -105,11 +100,7 @@ def test_same_numbers_as_keras_applications(fill, batch):
         "task-label-pool": "avg_pool",
         "task-label-probabilities": "predictions",
     }
-    x = batch(size)
-    found = keras.Model(model.input, [model.get_layer(layer).output for layer in pairs])(x)
-    expected = keras.Model(reference.input, [reference.get_layer(layer).output for layer in pairs.values()])(x)
-    for ours, theirs in zip(found, expected, strict=True):
-        close(array(ours), array(theirs))
+    model = same_numbers(reference, arrays, recipe, inception.KERAS_XCEPTION, pairs)
     assert list(tap_names(model)) == ["P1", "P2", "P3", "P4", "P5"]
 
 
