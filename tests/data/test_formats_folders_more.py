@@ -14,6 +14,7 @@ from lensmith import check
 from lensmith.data.formats.folders.classes import FOLDERS, read_folder, write_folders
 from lensmith.data.formats.folders.unlabelled import UNLABELLED, read_unlabelled, write_unlabelled
 from lensmith.data.formats.format import Hints
+from lensmith.data.formats.parts import PART_OF
 from lensmith.data.formats.writing import safe_name
 from lensmith.records import Labels, Record, Records
 
@@ -164,7 +165,7 @@ def told(records):
 
 NAME = st.text(
     st.characters(blacklist_categories=("C", "Z"), blacklist_characters='/\\:*?"<>|.'), min_size=1, max_size=3
-).filter(lambda name: safe_name(name) == name)  # Windows has devices called NUL and CON, which are refused
+).filter(lambda name: safe_name(name) == name and name.lower() not in PART_OF)  # neither a device (NUL) nor a part (VAL)
 
 
 @settings(max_examples=30, deadline=None)
