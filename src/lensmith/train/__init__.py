@@ -10,7 +10,8 @@ from lensmith.train.interrupt import Interrupted
 from lensmith.train.loop import Batches, evaluate, fit
 from lensmith.train.objective import Objective
 from lensmith.train.progress import Progress, RichProgress, Silent
-from lensmith.train.stages import Constant, Cosine, Fit, Patience
+from lensmith.train.schedules import Constant, Cosine, Exponential, Linear, Plateau, Step, Time
+from lensmith.train.stages import Draw, Fit, GapDropout, Patience, Warmup
 from lensmith.train.waiting import Positioned
 
 __all__ = [
@@ -18,16 +19,24 @@ __all__ = [
     "Best",
     "Constant",
     "Cosine",
+    "Draw",
+    "Exponential",
     "Fit",
+    "GapDropout",
     "History",
     "Interrupted",
+    "Linear",
     "Objective",
     "Patience",
+    "Plateau",
     "Positioned",
     "Progress",
     "RichProgress",
     "Row",
     "Silent",
+    "Step",
+    "Time",
+    "Warmup",
     "check_stage",
     "evaluate",
     "fit",

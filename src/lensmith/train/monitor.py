@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lensmith import check
-from lensmith.train.stages import Fit, Mode, Patience
+from lensmith.train.schedules import Mode
+from lensmith.train.stages import Fit, Patience
 
 Direction = Literal["min", "max"]
 

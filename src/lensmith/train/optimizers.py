@@ -10,7 +10,8 @@ from lensmith import check
 from lensmith.backend import keras
 from lensmith.backend.optimizers import fastest
 from lensmith.train.history import number
-from lensmith.train.stages import Cosine, Fit
+from lensmith.train.schedules import Cosine
+from lensmith.train.stages import Fit
 
 # They wrap other optimizers or stand for none, so that a name alone cannot make them.
 _NOT_BY_NAME = frozenset({"optimizer", "lossscaleoptimizer", "multioptimizer", "optimizermap"})

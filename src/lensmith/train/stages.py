@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 from lensmith import check
+from lensmith.train import schedules
+from lensmith.train.schedules import MODES, Cosine, Mode, Ramp, Schedule
 
-Mode = Literal["auto", "min", "max"]
-MODES: tuple[Mode, ...] = ("auto", "min", "max")
+COSINE, RAMP = Cosine(), Ramp()
 
 # What may change between a run and its resumption, because it does not change what is computed.
 HOUSEKEEPING = frozenset({"checkpoint_every", "keep"})
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """The learning rate stays what it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cosine:
-    """The learning rate falls along half a cosine, from the stage's rate to a share of it.
-
-    Args:
-        final: the rate at the last step, as a share of the initial rate, 0 to 1.
-
-    References:
-        Loshchilov and Hutter, SGDR, 2016, equation 5, without restarts.
-    """
-
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        check.between("schedule.final", self.final, 0.0, 1.0)
-
-
-Schedule = Constant | Cosine
-SCHEDULES: Mapping[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +37,30 @@ class Patience:
         check.positive("stop.patience", self.patience)
         check.between("stop.min_delta", self.min_delta, 0.0, float("inf"))
         check.one_of("stop.mode", self.mode, MODES)
+
+
+@dataclass(frozen=True, slots=True)
+class GapDropout:
+    """Hidden dropout that follows the gap between training and validation.
+
+    After each epoch the rate of every dropout layer becomes its own rate plus ``gain`` times the gap
+    ``(val_loss - loss) / loss``, within ``lowest`` and ``highest``. Where the network learns its examples by heart
+    more is dropped, and less where it does not.
+
+    Args:
+        gain: how strongly the rate follows, at least 0.
+        lowest: the least rate, 0 to 1.
+        highest: the largest rate, from ``lowest`` to 0.95.
+    """
+
+    gain: float = 0.2
+    lowest: float = 0.0
+    highest: float = 0.7
+
+    def __post_init__(self) -> None:
+        check.between("dropout.gain", self.gain, 0.0, math.inf)
+        check.between("dropout.lowest", self.lowest, 0.0, 0.95)
+        check.between("dropout.highest", self.highest, self.lowest, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +88,27 @@ class Fit:
             normalisation stays in inference mode. After the stage they are as trainable as before.
         tasks: train only these of the model's tasks: the loss is the sum of theirs, and the heads of all
             others are frozen. Metrics are reported of all. None trains every task.
+        warmup: epochs, or a part of one, over which the rate first grows in a line from near 0 to what the
+            schedule says.
+        steps: steps an epoch; None goes through the whole training part. With fewer, each epoch takes so many
+            batches of a new order; with more, it goes on with the next order.
+        accumulate: over how many steps gradients are averaged before the weights change.
+        average: the weights that are measured and kept are moving averages with this momentum, such as 0.999;
+            None takes the weights as they are.
+        hold_norms: whether all batch normalisation stays as it is, in inference mode: right for fine-tuning a
+            trained backbone on few examples.
+        dropout: lets the rate of dropout layers follow the gap between training and validation.
 
     Example:
         >>> from dataclasses import replace
-        >>> replace(Fit(epochs=3), schedule=Cosine()).to_dict()["schedule"]
-        {'name': 'cosine', 'final': 0.0}
+        >>> replace(Fit(epochs=3), schedule=schedules.Step(0.1, every=2)).to_dict()["schedule"]
+        {'name': 'step', 'decay': 0.1, 'every': 2, 'by': 'epoch'}
     """
 
     epochs: int = 20
     optimizer: str | Mapping[str, Any] = "adam"
     rate: float = 1e-3
-    schedule: Schedule = Cosine()
+    schedule: Schedule = COSINE
     stop: Patience | None = None
     monitor: str = "val_loss"
     mode: Mode = "auto"
@@ -107,16 +117,28 @@ class Fit:
     keep: int = 2
     freeze: tuple[str, ...] = ()
     tasks: tuple[str, ...] | None = None
+    warmup: float = 0.0
+    steps: int | None = None
+    accumulate: int = 1
+    average: float | None = None
+    hold_norms: bool = False
+    dropout: GapDropout | None = None
 
     def __post_init__(self) -> None:
         check.positive("epochs", self.epochs)
         check.positive("keep", self.keep)
+        check.positive("accumulate", self.accumulate)
+        check.between("warmup", self.warmup, 0.0, self.epochs)
+        if self.steps is not None:
+            check.positive("steps", self.steps)
+        if self.average is not None:
+            check.between("average", self.average, 0.0, 1.0)
         if self.checkpoint_every is not None:
             check.positive("checkpoint_every", self.checkpoint_every)
         check.between("rate", self.rate, 0.0, float("inf"))
         check.one_of("mode", self.mode, MODES)
-        if not isinstance(self.schedule, Constant | Cosine):
-            expected = "Constant() or Cosine()"
+        if not isinstance(self.schedule, Schedule):
+            expected = "a schedule such as Constant() or Cosine()"
             raise check.SettingError(check.sentence("schedule", expected, repr(self.schedule)))
         object.__setattr__(self, "freeze", _check_names("freeze", self.freeze))
         if self.tasks is not None:
@@ -128,13 +150,69 @@ class Fit:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         if isinstance(self.optimizer, Mapping):
             values["optimizer"] = dict(self.optimizer)
-        kind = next(name for name, record in SCHEDULES.items() if isinstance(self.schedule, record))
-        values["schedule"] = {"name": kind} | _plain(self.schedule)
+        values["schedule"] = schedules.to_dict(self.schedule)
         values["stop"] = None if self.stop is None else _plain(self.stop)
+        values["dropout"] = None if self.dropout is None else _plain(self.dropout)
         # None where nothing is frozen, so that runs begun before a stage could freeze can be resumed.
         values["freeze"] = list(self.freeze) or None
         values["tasks"] = None if self.tasks is None else list(self.tasks)
         return values
+
+
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """A stage that brings the learning rate from near 0 up to a target, and does so gently.
+
+    It goes through :func:`lensmith.train.fit` as any stage does, see :meth:`to_fit`. Where the loss diverges the rate
+    falls back and grows more slowly, see :class:`lensmith.train.schedules.Ramp`; the stage then lasts longer.
+
+    Args:
+        epochs: how long the rate grows where nothing diverges, at least 1.
+        rate: the target, which the last step is made with.
+        optimizer, freeze, tasks, steps, accumulate, checkpoint_every, keep: as of :class:`Fit`.
+        ramp: how the rate grows.
+    """
+
+    epochs: int = 1
+    rate: float = 1e-3
+    optimizer: str | Mapping[str, Any] = "adam"
+    freeze: tuple[str, ...] = ()
+    tasks: tuple[str, ...] | None = None
+    steps: int | None = None
+    accumulate: int = 1
+    checkpoint_every: int | None = None
+    keep: int = 2
+    ramp: Ramp = RAMP
+
+    def to_fit(self) -> Fit:
+        """The stage as the loop takes it: it ends with the weights of its last step, not of its best epoch."""
+        shared = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "ramp"}
+        return Fit(**shared, schedule=self.ramp, restore_best=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A stage that draws initial weights several times and keeps the best draw.
+
+    Each draw is trained for a few steps at a tiny rate, on the same batches; the one whose loss is the lowest at the
+    end is kept, with the weights it had then.
+
+    Args:
+        draws: how many, at least 2.
+        steps: of each, at least 1.
+        rate: of these steps.
+        optimizer: as of :class:`Fit`.
+    """
+
+    draws: int = 5
+    steps: int = 20
+    rate: float = 1e-5
+    optimizer: str | Mapping[str, Any] = "adam"
+
+    def __post_init__(self) -> None:
+        check.between("draws", self.draws, 2, math.inf)
+        check.positive("steps", self.steps)
+        check.between("rate", self.rate, 0.0, math.inf)
 
 
 def _check_names(place: str, names: Any) -> tuple[str, ...]:
@@ -144,5 +222,5 @@ def _check_names(place: str, names: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _plain(record: Schedule | Patience) -> dict[str, Any]:
+def _plain(record: Patience | GapDropout) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
