@@ -24,7 +24,7 @@ from PIL import Image
 
 from lensmith import compose, data, train
 from lensmith.records import Records
-from lensmith.runs.prepare import objectives
+from lensmith.runs.aims import objectives
 
 SIDE, BATCH, STEPS, ROUNDS = 128, 32, 8, 5
 CHANGES = data.Augment(flip="horizontal", rotate=15, shift=0.1, zoom=(0.9, 1.1), shear=5, brightness=0.2, contrast=0.2)

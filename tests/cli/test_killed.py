@@ -76,3 +76,44 @@ def test_killed_and_resumed_is_equal_to_never_stopped(tmp_path: Path, spec: Path
     assert first.keys() == second.keys()
     for name in first:
         assert np.array_equal(first[name], second[name]), name
+
+
+STAGES = """\
+data: {source: "bundled:digits", batch: 32}
+model:
+  learner: {part: groups, groups: [{block: {part: conv, norm: before}, filters: 8, pool: 2, dropout: 0.2}]}
+  tasks: {label: {part: classify, pool: flatten, dropout: 0.1}}
+ship: null
+train:
+  - {stage: draw, draws: 2, steps: 3}
+  - {stage: pretext, task: jigsaw, epochs: 1, checkpoint_every: 4}
+  - {stage: warmup, rate: 0.01, checkpoint_every: 4}
+  - {stage: fit, epochs: 2, rate: 0.01, freeze: learner, features: {views: 1}, augment: {rotate: 10}, checkpoint_every: 4}
+  - {stage: fit, epochs: 2, rate: 0.01, average: 0.9, accumulate: 2, schedule: plateau, checkpoint_every: 4}
+"""
+
+
+@pytest.mark.slow
+def test_a_plan_killed_at_any_moment_is_equal_to_one_never_stopped(tmp_path: Path) -> None:
+    """Twelve kills at times drawn by chance, whatever the run is doing then."""
+    (tmp_path / "spec.yaml").write_text(STAGES)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    began = time.monotonic()
+    finish(tmp_path / "spec.yaml", "--run", whole)
+    length, chance = time.monotonic() - began, random.Random(5)
+    words: tuple[object, ...] = (tmp_path / "spec.yaml", "--run", broken)
+    for _ in range(12):
+        process = begin(*words)
+        try:
+            process.communicate(timeout=chance.uniform(0.4, 1.0) * length)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+        if (broken / "data.json").is_file():
+            words = ("--resume", broken)
+    finish(*words)
+    for name in ("history.jsonl", "watch.jsonl"):
+        assert (broken / name).read_bytes() == (whole / name).read_bytes()
+    first, second = (load_file(run / "model" / "weights.safetensors") for run in (whole, broken))
+    for name in first:
+        assert np.array_equal(first[name], second[name]), name

@@ -13,7 +13,7 @@ from lensmith import compose, data, runs, train
 from lensmith.backend import keras
 from lensmith.check import DataError, SettingError
 from lensmith.compose import Auxiliary, Classify, Conv, Group, Groups, Pool, Recipe, Regress, Segment, zoo
-from lensmith.runs.prepare import objectives
+from lensmith.runs.aims import objectives
 from lensmith.train.compiled import Task, fitted
 
 SMALL = Auxiliary("label", "learner-group1-block1", pool=Pool(2, kind="average"), filters=4, hidden=(8,), dropout=0.2)

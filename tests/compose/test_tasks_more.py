@@ -15,7 +15,7 @@ from lensmith.check import DataError, SettingError
 from lensmith.compose import Conv, Group, Groups, Localise, Recipe
 from lensmith.compose.tasks import iou, takes
 from lensmith.records import Boxes, Labels, Record, Records
-from lensmith.runs.prepare import objectives
+from lensmith.runs.aims import objectives
 
 TINY = Recipe(
     input=(24, 24, 1),

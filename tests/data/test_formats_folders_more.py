@@ -165,7 +165,9 @@ def told(records):
 
 NAME = st.text(
     st.characters(blacklist_categories=("C", "Z"), blacklist_characters='/\\:*?"<>|.'), min_size=1, max_size=3
-).filter(lambda name: safe_name(name) == name and name.lower() not in PART_OF)  # neither a device (NUL) nor a part (VAL)
+).filter(
+    lambda name: safe_name(name) == name and name.lower() not in PART_OF
+)  # neither a device (NUL) nor a part (VAL)
 
 
 @settings(max_examples=30, deadline=None)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lensmith.compose import Part
-from lensmith.runs.report import charts, matrix, pictures, svg, wording
+from lensmith.runs.report import charts, gradients, matrix, pictures, svg, wording
 from lensmith.runs.report.axes import Scale, labels, ticks
 from lensmith.runs.report.diagram import diagram
 
@@ -91,6 +91,43 @@ def test_the_best_epoch_is_marked_once_with_its_value_beside_the_title():
     assert [line.shown for line in chart.lines] == ["21", "0"]
     assert [element.text for element in drawing.iter("text")].count("best epoch") == 1
     assert [title.text for title in drawing.iter("title")] == ["epoch 40: training 21", "epoch 40: validation 0"]
+
+
+def test_a_stage_begins_between_two_epochs():
+    rows = [
+        {**row, "stage": stage}
+        for row, stage in zip(history(5, loss=lambda e: 1.0 / (e + 1)), (1, 1, 2, 2, 4), strict=True)
+    ]
+    assert charts.stage_borders(rows) == ((2.5, "stage 2"), (4.5, "stage 4"))
+    assert charts.stage_borders(history(3, loss=lambda e: 1.0)) == ()
+    drawing = parsed(charts.curves(rows, 2)[0].drawing)
+    borders = [one for one in drawing.iter() if one.get("class") == "border"]
+    assert [float(one.get("x1")) for one in borders] == [226.0, 450.0]  # 58 + 448 · 1.5 / 4 and 3.5 / 4
+    assert not charts.stage_borders([])
+
+
+def look(epoch, *pairs):
+    layers = [{"name": f"layer{at}", "gradient": up, "weights": down} for at, (up, down) in enumerate(pairs)]
+    return {"epoch": epoch, "steps": {}, "seen": {"layers": layers}}
+
+
+def test_gradients_by_layer_on_powers_of_ten():
+    drawn = gradients.by_layer([look(1, (1e-4, 10), (0.0, 1), (2, 20)), {"epoch": 2, "seen": None}])
+    [line] = drawn.lines
+    assert line.values == (pytest.approx(-5), None, pytest.approx(-1))
+    ticks_ = [one.text for one in parsed(drawn.drawing).iter() if one.get("class") == "tick end"]
+    assert ticks_ == ["1e-05", "0.0001", "0.001", "0.01", "0.1", "layer2"]
+
+
+def test_gradients_by_layer_of_the_first_and_last_look_at_the_same_layers():
+    looks = [look(1, (1, 1)), look(2, (1, 1), (1, 2)), look(3, (1, 1), (1, 3)), look(5, (1, 1), (1, 100))]
+    drawn = gradients.by_layer(looks)
+    assert [line.name for line in drawn.lines] == ["before epoch 2", "before epoch 5"]
+    assert [line.style for line in drawn.lines] == ["aside", "main"]
+    assert gradients.by_layer([]) is None
+    assert gradients.by_layer(looks[:1]) is None  # one layer is beside no other
+    assert gradients.by_layer([look(1, (0, 1), (None, 1))]) is None
+    assert gradients.by_layer([look(1, (1, 1), (1, 1))]) is not None  # no range at all
 
 
 def test_only_missing_values_still_make_a_chart():

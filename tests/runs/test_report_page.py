@@ -137,6 +137,47 @@ def test_every_section_is_there_and_every_link_leads_to_one(digits):
     assert inside == [f"#{name}" for name in page.ids]
 
 
+TROUBLE = {
+    "kind": "vanishing-gradients",
+    "epoch": 3,
+    "evidence": "it is 0.1 of the weights in logits, but 4e-06 in stem",
+    "advice": "Use batch normalisation",
+}
+
+
+def seen(epoch, *gradients):
+    layers = [{"name": f"dense{at + 1}", "gradient": value, "weights": 1.0} for at, value in enumerate(gradients)]
+    return {"epoch": epoch, "steps": {}, "seen": {"layers": layers} if gradients else None}
+
+
+def test_the_diagnosis_says_what_is_wrong_and_what_to_do(digits):
+    watched = (seen(1, 1e-6, 0.0, 0.1), seen(2), seen(3, 1e-8, None, 0.2))
+    page = Page(render(replace(digits, diagnosis=(TROUBLE, TROUBLE | {"epoch": None}), watched=watched)))
+    assert page.ids == [SECTIONS[0], "diagnosis", *SECTIONS[1:], "next"]
+    assert [address for address in page.addresses if address.startswith("#")] == [f"#{name}" for name in page.ids]
+    text = page.text
+    words = "It is 0.1 of the weights in logits, but 4e-06 in stem. Use batch normalisation."
+    assert f"Vanishing gradients from epoch 3 {words}" in text
+    assert f"Vanishing gradients {words}" in text
+    assert "No sign of trouble" not in text
+    assert "gradient by layer before epoch 1 before epoch 3" in text
+    assert "dense3, before epoch 3: 0.2" in render(replace(digits, diagnosis=(), watched=watched))
+
+
+def test_a_healthy_run_has_no_sign_of_trouble_and_an_older_one_was_not_looked_at(digits):
+    assert "No sign of trouble." in Page(render(replace(digits, diagnosis=()))).text
+    assert "gradient by layer" not in render(replace(digits, diagnosis=(), watched=(seen(1), seen(2, 0.1))))
+    assert "diagnosis" not in Page(render(digits)).ids
+
+
+def test_stages_are_told_apart_in_the_curves(digits):
+    staged = tuple({**row, "stage": 1 if row["epoch"] <= 3 else 2} for row in HISTORY)
+    text = render(replace(digits, history=staged))
+    assert text.count(">stage 2</text>") == 2  # in the loss and in the accuracy
+    assert ">stage 1</text>" not in text
+    assert "<b>stage</b>" not in text  # which is no measure
+
+
 def test_nothing_comes_from_the_network(digits):
     text = render(digits)
     assert "http://" not in text
@@ -304,6 +345,8 @@ def test_everything_from_outside_is_escaped(digits):
     )
     finding = {"kind": NASTY, "severity": NASTY, "message": NASTY, "remedy": NASTY, "files": [NASTY]}
     content = Content(
+        diagnosis=({"kind": NASTY, "epoch": 1, "evidence": NASTY, "advice": NASTY},),
+        watched=({"epoch": 1, "seen": {"layers": [{"name": NASTY, "gradient": 1.0, "weights": 1.0}] * 2}},),
         title=NASTY,
         subtitle=NASTY,
         backend=NASTY,

@@ -28,7 +28,9 @@ def test_a_whole_spec_is_read() -> None:
     spec = runs.parse_spec(WHOLE)
     assert spec.data.image == (32, 48, 3)
     assert spec.data.split.validation == 0.15
-    assert spec.train[0].to_stage() == train.Fit(epochs=30, schedule=train.Cosine(), stop=train.Patience("val_loss", 5))
+    assert spec.train[0].to_record() == train.Fit(
+        epochs=30, schedule=train.Cosine(), stop=train.Patience("val_loss", 5)
+    )
     assert (spec.seed, spec.model.learner, spec.model.tasks) == (7, "resnet18-v2", {"species": "classify"})
 
 
@@ -42,7 +44,7 @@ def test_writing_out_and_reading_again_changes_nothing() -> None:
 def test_bare_names_are_enough() -> None:
     spec = runs.parse_spec("data: {source: photos}\nmodel: vgg16\ntrain: [{schedule: constant}]\n")
     assert spec.model.learner == "vgg16"
-    assert spec.train[0].to_stage().schedule == train.Constant()
+    assert spec.train[0].to_record().schedule == train.Constant()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_bare_names_are_enough() -> None:
     ],
 )
 def test_a_stage_survives_the_spec(stage: train.Fit) -> None:
-    assert FitSpec.from_stage(stage).to_stage() == stage
+    assert FitSpec.from_record(stage).to_record() == stage
 
 
 # Each row: what is replaced in the spec above, by what, and what the refusal must say.
@@ -95,9 +97,35 @@ def test_a_missing_source_is_named() -> None:
         runs.parse_spec("data: {batch: 3}\n")
 
 
-def test_two_stages_are_refused() -> None:
-    with pytest.raises(SettingError, match="train"):
-        runs.parse_spec("data: {source: a}\ntrain: [{epochs: 1}, {epochs: 2}]\n")
+def test_several_stages_are_read_in_order() -> None:
+    spec = runs.parse_spec("data: {source: a}\ntrain: [{stage: warmup, epochs: 2}, {epochs: 3}]\n")
+    assert [(stage.stage, stage.epochs) for stage in spec.train] == [("warmup", 2), ("fit", 3)]
+    with pytest.raises(SettingError, match=r"spec, line 2: train"):
+        runs.parse_spec("data: {source: a}\ntrain: []\n")
+
+
+# Each row: a stage, and what the refusal must say.
+WRONG_STAGES = [
+    ("{stage: fitt}", ["train[0].stage", "one of draw, pretext, warmup, fit", "got 'fitt'", "Did you mean 'fit'?"]),
+    ("{stage: warmup, epoch: 3}", ["train[0].epoch", "Did you mean 'epochs'?"]),
+    ("{stage: draw, epochs: 3}", ["train[0].epochs", "one of stage, draws, steps, rate, optimizer"]),
+    ("{schedule: cosin}", ["train[0].schedule.name", "one of constant, linear", "Did you mean 'cosine'?"]),
+    ("{schedule: linear}", ["train[0].schedule.decay", "missing"]),
+    ("{schedule: {name: step, decay: 3}}", ["train[0].schedule.decay", "got 3"]),
+    ("{schedule: {name: step, evry: 3}}", ["train[0].schedule.evry", "Did you mean 'every'?"]),
+    ("{stop: {patiense: 3}}", ["train[0].stop.patiense", "Did you mean 'patience'?"]),
+    ("{average: 1.5}", ["train[0].average", "less than 1"]),
+    ("{features: {view: 3}}", ["train[0].features.view", "Did you mean 'views'?"]),
+    ("{losses: {label: {los: mse}}}", ["losses.label.los", "Did you mean 'loss'?"]),
+    ("{stage: pseudo-label}", ["train[0].source", "missing"]),
+]
+
+
+@pytest.mark.parametrize(("stage", "words"), WRONG_STAGES)
+def test_a_wrong_stage_is_refused_with_the_line(stage: str, words: list[str]) -> None:
+    with pytest.raises(SettingError, match=r"^spec, line 3: ") as caught:
+        runs.parse_spec(f"data: {{source: a}}\ntrain:\n  - {stage}\n")
+    assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
 
 
 def test_a_relative_source_is_taken_from_the_folder_of_the_spec(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from train_digits import STAGE, train_forgetful
 
 from lensmith import check, files
 from lensmith.backend import keras
-from lensmith.train import checkpoint, history
+from lensmith.train import checkpoint, history, store
+from lensmith.train.progress import Silent
 from lensmith.train.state import arrays_of, put
 
 NOTHING: dict[str, dict[str, np.ndarray]] = {group: {} for group in checkpoint.GROUPS}
@@ -102,17 +103,20 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+FILES = ("variables.safetensors", "optimizer.safetensors", "metrics.safetensors", "state.json", "checksums.json")
+REASONS = {flip: "not what was written", cut: "not what was written", Path.unlink: "is missing"}
 DAMAGE = {
-    "variables.safetensors flipped": (lambda path: flip(path / "variables.safetensors"), "not what was written"),
-    "optimizer.safetensors flipped": (lambda path: flip(path / "optimizer.safetensors"), "not what was written"),
-    "state.json flipped": (lambda path: flip(path / "state.json"), "state.json is not what was written"),
-    "metrics cut": (lambda path: os.truncate(path / "metrics.safetensors", 3), "metrics.safetensors is not"),
-    "a file gone": (lambda path: (path / "optimizer.safetensors").unlink(), "optimizer.safetensors is missing"),
-    "checksums gone": (lambda path: (path / "checksums.json").unlink(), "checksums.json is missing"),
-    "checksums cut": (lambda path: os.truncate(path / "checksums.json", 9), "checksums.json cannot be read"),
-    "checksums flipped": (lambda path: flip(path / "checksums.json"), "checkpoint"),
-    "everything gone": (lambda path: [file.unlink() for file in path.iterdir()], "checksums.json is missing"),
+    f"{name}: {act.__name__}": (lambda path, name=name, act=act: act(path / name), reason)
+    for name in FILES
+    for act, reason in REASONS.items()
 }
+DAMAGE["checksums.json: cut"] = (lambda path: cut(path / "checksums.json"), "checksums.json cannot be read")
+DAMAGE["checksums.json: flip"] = (lambda path: flip(path / "checksums.json"), "checkpoint")
+DAMAGE["all of them: unlink"] = (lambda path: [file.unlink() for file in path.iterdir()], "checksums.json is missing")
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +205,7 @@ def test_full_disk_while_writing_the_history(tmp_path: Path, monkeypatch: pytest
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(files, "_flush", full)
+    monkeypatch.setattr(store, "_SHARE", 0)  # after every epoch
     message = (
         r"could not write .*history\.jsonl: no space left on device; nothing there was changed\."
         r" The last good checkpoint is .*step-000010\. Free some space on that disk, then resume$"
@@ -244,6 +249,41 @@ def test_the_disk_it_takes_is_bounded(tmp_path: Path) -> None:
 
     train_forgetful(tmp_path, stage=replace(STAGE, checkpoint_every=1, keep=3))
     assert len(checkpoint.listed(tmp_path / "checkpoints")) <= 4
+
+
+@pytest.mark.parametrize("average", [None, 0.5])
+def test_where_epochs_are_short_not_every_one_is_written(
+    average: float | None, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if writing took the most of the time: what is kept in memory is what would have been written."""
+    from dataclasses import replace
+
+    class StopError(BaseException): ...
+
+    class Stopping(Silent):
+        def on_epoch(self, row: object, waited: float) -> None:
+            told.append(row)
+            if len(told) == 2:
+                raise StopError
+
+    told: list[object] = []
+    # The first epoch is the best by this measure, and it is not written when it is made.
+    stage = replace(STAGE, checkpoint_every=None, epochs=4, average=average, monitor="val_loss", mode="max")
+    expected, history_ = train_forgetful(tmp_path / "every", stage=stage)
+    assert history_.restored == 1
+    monkeypatch.setattr(store, "_SHARE", 1e9)
+    with pytest.raises(StopError):
+        train_forgetful(tmp_path / "killed", stage=stage, progress=Stopping())
+    assert [path.name for path in checkpoint.listed(tmp_path / "killed" / "checkpoints")] == ["step-000000"]
+    for folder in (tmp_path / "killed", tmp_path / "through", tmp_path / "through"):  # and a finished one again
+        model, same = train_forgetful(folder, stage=stage)
+        assert same == history_
+        for a, b in zip(model.get_weights(), expected.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+        for name in ("history.jsonl", "watch.jsonl"):
+            assert (folder / name).read_bytes() == (tmp_path / "every" / name).read_bytes()
+        there = [path.name for path in checkpoint.listed(folder / "checkpoints")]
+        assert there == ["step-000010", "step-000040"]
 
 
 def test_no_time_of_day_in_a_checkpoint_or_the_history(finished: Path) -> None:

@@ -17,6 +17,7 @@ from lensmith import check
 from lensmith.backend import keras
 from lensmith.train import Constant, Cosine, Fit, History, Objective, Patience, RichProgress, Silent, evaluate, fit
 from lensmith.train.optimizers import rate_at
+from lensmith.train.schedules import Moment
 
 
 def test_learns_digits() -> None:
@@ -53,11 +54,11 @@ def test_each_optimizer_lowers_the_loss(optimizer: object) -> None:
 def test_cosine_on_paper() -> None:
     # rate (1 + cos(pi step / steps)) / 2 at a third and two thirds: 0.75 and 0.25 of it.
     stage = Fit(rate=0.4, schedule=Cosine())
-    assert [rate_at(stage, step, 3) for step in range(4)] == pytest.approx([0.4, 0.3, 0.1, 0.0])
+    assert [rate_at(stage, Moment(step, 3, 1)) for step in range(4)] == pytest.approx([0.4, 0.3, 0.1, 0.0])
     # A final share of 0.5 halves the way down: 0.4 - 0.2 (1 - 0.75) and so on.
     stage = Fit(rate=0.4, schedule=Cosine(final=0.5))
-    assert [rate_at(stage, step, 3) for step in range(4)] == pytest.approx([0.4, 0.35, 0.25, 0.2])
-    assert rate_at(Fit(rate=0.4, schedule=Constant()), 7, 10) == 0.4
+    assert [rate_at(stage, Moment(step, 3, 1)) for step in range(4)] == pytest.approx([0.4, 0.35, 0.25, 0.2])
+    assert rate_at(Fit(rate=0.4, schedule=Constant()), Moment(7, 5, 2)) == 0.4
 
 
 @pytest.mark.parametrize("schedule", [Constant(), Cosine()])
@@ -69,7 +70,7 @@ def test_one_weight_follows_the_schedule(schedule: object) -> None:
     objective = Objective(lambda y_true, y_pred: keras.ops.mean(y_pred, axis=-1))
     stage = Fit(epochs=2, optimizer="sgd", rate=0.1, schedule=schedule)
     history = fit(model, ones, stage=stage, objectives={"value": objective})
-    rates = [rate_at(stage, step, 6) for step in range(6)]
+    rates = [rate_at(stage, Moment(step, 3, 2)) for step in range(6)]
     assert model.get_weights()[0].item() == pytest.approx(-sum(rates), rel=1e-5)
     assert history["rate"] == [rates[2], rates[5]]
     # The running mean over an epoch is of the values before each step.
@@ -231,7 +232,11 @@ def linear():
 def test_nan_stops_and_names_the_step() -> None:
     batches = digits(0, 128, seed=None)
     batches.x[70] = math.nan  # in the third batch
-    with pytest.raises(check.LensmithError, match=r"epoch 1, step 3: .* got nan. There is no checkpoint. Try a rate"):
+    message = (
+        r"epoch 1, step 3: .* got nan: the images or features x hold 64 values that are no finite number\."
+        r" There is no checkpoint\. Put the data right"
+    )
+    with pytest.raises(check.LensmithError, match=message):
         fit(linear(), batches, stage=Fit(epochs=1), objectives={"digit": CLASSES})
 
 

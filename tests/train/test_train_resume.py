@@ -215,7 +215,7 @@ def test_the_number_of_threads_belongs_to_the_run(tmp_path: Path, caplog: pytest
 
 DIFFERENT = [
     ({"stage": Fit(epochs=4, rate=3e-3, schedule=train_digits.STAGE.schedule)}, "stage.epochs: expected 3"),
-    ({"stage": Fit(epochs=3, rate=3e-3, schedule=Constant())}, "stage.schedule.final: expected 0.0"),
+    ({"stage": Fit(epochs=3, rate=3e-3, schedule=Constant())}, "stage.schedule.by: expected 'step'"),
     ({"validation": digits(300, 380, seed=None)}, "resume: validation: expected"),
     ({"objectives": {"label": CLASSES}}, "objectives.digit"),
 ]

@@ -8,11 +8,28 @@ from train_digits import CLASSES, Arrays, Killer, dense, digits
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.train import Constant, Cosine, Fit, Objective, Patience, check_stage, evaluate, fit
+from lensmith.train import (
+    Constant,
+    Cosine,
+    Draw,
+    Exponential,
+    Fit,
+    Linear,
+    Objective,
+    Patience,
+    Plateau,
+    Step,
+    Time,
+    Warmup,
+    check_stage,
+    evaluate,
+    fit,
+)
 from lensmith.train.compiled import Task, fitted
 from lensmith.train.monitor import Monitor, monitors
 from lensmith.train.objective import Activated, direction, loss_of, metrics_of
 from lensmith.train.optimizers import build
+from lensmith.train.schedules import Ramp
 
 
 def never() -> None:
@@ -35,8 +52,27 @@ RECORDS = [
     (lambda: Fit(keep=0), "keep: expected a whole number"),
     (lambda: Fit(checkpoint_every=0), "checkpoint_every: expected a whole number"),
     (lambda: Fit(mode="down"), "mode: expected one of auto, min, max; got 'down'"),
-    (lambda: Fit(schedule="cosine"), "schedule: expected Constant() or Cosine(); got 'cosine'"),
+    (lambda: Fit(schedule="cosine"), "schedule: expected a schedule such as Constant() or Cosine(); got 'cosine'"),
     (lambda: Cosine(final=2.0), "schedule.final: expected a number from 0 to 1"),
+    (lambda: Cosine(restarts=1.5), "schedule.restarts: expected a whole number from 0 to 100; got 1.5"),
+    (lambda: Cosine(growth=0.5), "schedule.growth: expected a number from 1 to 100"),
+    (lambda: Cosine(by="batch"), "schedule.by: expected one of epoch, step; got 'batch'"),
+    (lambda: Step(every=0), "schedule.every: expected a whole number of at least 1"),
+    (lambda: Step(decay=1.5), "schedule.decay: expected a number from 0 to 1"),
+    (lambda: Linear(-0.1), "schedule.decay: expected a number from 0 to inf"),
+    (lambda: Time(0.1, by="steps"), "Did you mean 'step'?"),
+    (lambda: Exponential(-1.0), "schedule.decay: expected a number from 0 to inf"),
+    (lambda: Plateau(factor=1.0), "schedule.factor: expected a number between 0 and 1; got 1.0"),
+    (lambda: Plateau(patience=0), "schedule.patience: expected a whole number of at least 1"),
+    (lambda: Ramp(most=0), "warmup.most: expected a whole number of at least 1"),
+    (lambda: Fit(accumulate=0), "accumulate: expected a whole number of at least 1"),
+    (lambda: Fit(average=1.0), "average: expected a number from 0 to below 1; got 1.0"),
+    (lambda: Fit(epochs=2, warmup=3), "warmup: expected a number from 0 to 2; got 3"),
+    (lambda: Warmup(epochs=0), "epochs: expected a whole number of at least 1"),
+    (lambda: Warmup(rate=-1.0), "rate: expected a number from 0"),
+    (lambda: Draw(draws=1), "draws: expected a whole number of at least 2; got 1"),
+    (lambda: Draw(draws=2.5), "draws: expected a whole number of at least 2; got 2.5"),
+    (lambda: Draw(steps=0), "steps: expected a whole number of at least 1"),
     (lambda: Patience(patience=0), "stop.patience: expected a whole number"),
     (lambda: Patience(min_delta=-1.0), "stop.min_delta: expected a number"),
     (lambda: Patience(mode="less"), "stop.mode: expected one of"),
@@ -56,7 +92,8 @@ def test_a_stage_as_plain_values() -> None:
     stage = Fit(optimizer={"name": "sgd", "momentum": 0.9}, schedule=Cosine(0.1), stop=Patience("val_accuracy"))
     values = stage.to_dict()
     assert values["optimizer"] == {"name": "sgd", "momentum": 0.9}
-    assert values["schedule"] == {"name": "cosine", "final": 0.1}
+    cosine = {"name": "cosine", "final": 0.1, "restarts": 0, "growth": 1.0, "shrink": 1.0, "by": "step"}
+    assert values["schedule"] == cosine
     assert values["stop"] == {"monitor": "val_accuracy", "patience": 5, "min_delta": 0.0, "mode": "auto"}
     assert Fit(schedule=Constant()).to_dict()["schedule"] == {"name": "constant"}
 
@@ -66,7 +103,28 @@ UNKNOWN = [
     ({"stage": Fit(optimizer={"momentum": 0.9})}, "optimizer: expected one of"),
     ({"stage": Fit(optimizer={"name": "sgd", "momentun": 0.9})}, "optimizer.sgd: expected one of"),
     ({"stage": Fit(optimizer={"name": "sgd", "momentun": 0.9})}, "Did you mean 'momentum'?"),
-    ({"stage": Fit(optimizer={"name": "sgd", "learning_rate": 0.9})}, "optimizer.sgd: expected one of"),
+    (
+        {"stage": Fit(optimizer={"name": "sgd", "learning_rate": 0.9})},
+        "got learning_rate. Set rate of the stage instead",
+    ),
+    ({"stage": Fit(optimizer={"name": "adam", "use_ema": True})}, "got use_ema. Set average of the stage instead"),
+    (
+        {"stage": Fit(optimizer={"name": "adam", "gradient_accumulation_steps": 2})},
+        "got gradient_accumulation_steps. Set accumulate of the stage instead",
+    ),
+    (
+        {"stage": Fit(optimizer={"name": "adam", "clipnorm": 1.0, "clipvalue": 0.5})},
+        "expected one of clipnorm, clipvalue, global_clipnorm; got clipnorm and clipvalue. Leave one out",
+    ),
+    (
+        {"stage": Fit(optimizer={"name": "adam", "clipnorm": 0})},
+        "optimizer.adam.clipnorm: expected a number above 0; got 0",
+    ),
+    (
+        {"stage": Fit(optimizer={"name": "adam", "weight_decay": -0.1})},
+        "optimizer.adam.weight_decay: expected a number from 0 to inf; got -0.1",
+    ),
+    ({"stage": Fit(schedule=Plateau(monitor="acuracy"))}, "schedule.monitor: expected one of loss, accuracy"),
     ({"stage": Fit(optimizer={"name": "sgd", "momentum": 7.0})}, "optimizer.sgd: `momentum` must be"),
     ({"objective": Objective("sparse_categorical_crosentropy")}, "Did you mean 'sparse_categorical_crossentropy'?"),
     ({"objective": Objective(3)}, "loss: expected a name, a Keras object or a function of (y_true, y_pred); got 3"),
@@ -302,7 +360,7 @@ def test_nothing_to_evaluate_on() -> None:
 
 
 def test_the_rate_reaches_the_optimizer() -> None:
-    optimizer = build(Fit(optimizer="SGD", rate=0.25), steps=4)
+    optimizer = build(Fit(optimizer="SGD", rate=0.25))
     assert float(optimizer.learning_rate) == 0.25
-    optimizer = build(Fit(rate=0.25, schedule=Cosine()), steps=4)
+    optimizer = build(Fit(rate=0.25, schedule=Cosine()))
     assert float(optimizer.learning_rate) == 0.25

@@ -1,25 +1,35 @@
 """Small real data in memory, small networks, and a program that trains them and may be killed.
 
-Run as ``python train_digits.py FOLDER [KILL_AT_STEP]``: trains a network with batch normalisation,
-dropout, Adam and cosine, resuming what is in the folder; kills itself with SIGKILL at that step.
+Run as ``python train_digits.py FOLDER [KILL_AT_STEP [OPTIONS]]``: trains a network with batch normalisation,
+dropout, Adam and cosine, resuming what is in the folder; kills itself with SIGKILL at that step. Options are those of
+``OPTIONS``, joined by commas.
+
+Run as ``python train_digits.py FOLDER kills=N,seed=S OPTIONS``: trains once undisturbed in ``FOLDER/whole``, and once
+in ``FOLDER/killed`` in processes that are killed N times at random moments. Prints one line a process.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import random
+import shutil
 import signal
 import sys
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
 
+from lensmith import files
 from lensmith.backend import keras
-from lensmith.train import Cosine, Fit, Objective, RichProgress, Silent, fit
+from lensmith.train import Cosine, Fit, GapDropout, Objective, Plateau, RichProgress, Silent
+from lensmith.train.loop import fit
+from lensmith.train.schedules import Ramp
 
 CLASSES = Objective("sparse_categorical_crossentropy", ("accuracy",), activation="softmax")
 
@@ -125,11 +135,126 @@ def train_forgetful(folder: Path | None, *, progress: Any = None, resume: bool =
     return model, history
 
 
-def main(folder: str, kill_at: str = "0") -> None:
-    keras.utils.set_random_seed(int.from_bytes(os.urandom(3)))  # whatever it is, it must not matter
+class Counter(keras.callbacks.Callback):
+    """A callback that remembers something and changes what is trained by it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.seen += 1
+        if self.seen % 5 == 0:
+            bias = self.model.layers[-1].bias
+            bias.assign(bias + 0.001 * self.seen)
+
+    def get_state(self) -> dict[str, int]:
+        return {"seen": self.seen}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        self.seen = state["seen"]
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "average": {"average": 0.9},
+    "accumulate": {"accumulate": 3},
+    "plateau": {"schedule": Plateau(0.5, patience=1, monitor="loss", min_delta=10.0)},
+    "dropout": {"dropout": GapDropout(0.5)},
+    "steps": {"steps": 13},
+    "often": {"checkpoint_every": 2},
+    "ramp": {"schedule": Ramp(), "restore_best": False},
+    "momentum": {"optimizer": "momentum"},
+    "warm": {"warmup": 1.5},
+}
+
+
+def train_with(folder: Path | None, options: str, **changes: Any) -> Any:
+    """The run of the kill tests, changed by options."""
+    names = [name for name in options.split(",") if name]
+    stage = STAGE
+    for name in names:
+        stage = replace(stage, **OPTIONS.get(name, {}))
+    callbacks = [Counter()] if "callback" in names else []
+    return train_forgetful(folder, stage=stage, callbacks=callbacks, **changes)
+
+
+def main(folder: str, kill_at: str = "0", options: str = "") -> None:
+    if kill_at.startswith("kills="):
+        settings = dict(part.split("=") for part in kill_at.split(","))
+        kill_at_random(Path(folder), int(settings["kills"]), int(settings["seed"]), options)
+        return
     progress = Killer(int(kill_at), lambda: os.kill(os.getpid(), signal.SIGKILL)) if int(kill_at) else RichProgress()
-    model, _ = train_forgetful(Path(folder), progress=progress)
-    np.savez(Path(folder) / "final.npz", *[keras.ops.convert_to_numpy(v) for v in model.variables])
+    train_and_leave(Path(folder), options, progress)
+
+
+def train_and_leave(folder: Path, options: str, progress: Any = None) -> None:
+    """Train, and leave the final weights and predictions."""
+    keras.utils.set_random_seed(int.from_bytes(os.urandom(3)))  # whatever it is, it must not matter
+    model, _ = train_with(folder, options, progress=progress)
+    found = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
+    np.savez(folder / "final.npz", *found)
+    np.savez(folder / "predicted.npz", keras.ops.convert_to_numpy(model(digits(400, 500).x)))
+
+
+def kill_at_random(folder: Path, kills: int, seed: int, options: str) -> None:
+    """Let processes train that are killed: every other one by the clock, every other one inside a write."""
+    chance = random.Random(seed)
+    began = time.monotonic()
+    watch_over(folder / "whole", options, None, 0)
+    whole = time.monotonic() - began
+    made = 0
+    while made < kills:
+        delay = chance.uniform(0.2, 0.9) * whole if made % 2 == 0 else None
+        ended = watch_over(folder / "killed", options, delay, chance.randint(3, 40) if delay is None else 0)
+        if ended == 0:
+            shutil.rmtree(folder / "killed")  # it was fast enough: all of it again
+            continue
+        made += 1
+    watch_over(folder / "killed", options, None, 0)
+
+
+def watch_over(folder: Path, options: str, delay: float | None, write: int) -> int:
+    """Train in a process of its own, which is killed after a delay, or inside a write of its own number."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        folder.mkdir(parents=True, exist_ok=True)
+        if write:
+            _die_inside(write)
+        train_and_leave(folder, options)
+        os._exit(0)
+    if delay is not None:
+        time.sleep(delay)
+        os.kill(pid, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    print("ended", status, "left behind", left_behind(pid), flush=True)
+    return status
+
+
+def _die_inside(number: int) -> None:
+    """Be killed with half of the so-manieth file written."""
+    write, left = files._write, [number]
+
+    def dying(path: Path, content: bytes) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            path.write_bytes(content[: len(content) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(path, content)
+
+    files._write = dying
+
+
+def left_behind(session: int) -> int:
+    """How many processes still run of a session."""
+    found = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        found += int(fields[3]) == session and fields[0] != "Z"
+    return found
 
 
 if __name__ == "__main__":

@@ -106,7 +106,9 @@ def _steps(model: Any) -> list[Step] | None:
 
 def _step(node: Any) -> Step | None:
     layer, (args, kwargs) = node.operation, (node.arguments.args, node.arguments.kwargs)
-    if len(args) != 1 or any(value is not None for value in kwargs.values()) or len(node.outputs) != 1:
+    # Keras notes `training` with each call of a dropout, and passes over what it noted when the model is called.
+    settings = [value for name, value in kwargs.items() if name != "training" and value is not None]
+    if len(args) != 1 or settings or len(node.outputs) != 1:
         return None
     many = isinstance(args[0], list)
     tensors: Sequence[Any] = args[0] if many else [args[0]]

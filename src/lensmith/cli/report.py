@@ -23,4 +23,7 @@ def command(
     path = opened.report()
     show.console(as_json).print(f"Report    {path} ({show.size(path)})")
     if as_json:
-        show.document({"run": str(run), "report": str(path), "results": opened.results})
+        results = opened.results or {}
+        show.document(
+            {"run": str(run), "report": str(path), "diagnosis": results.get("diagnosis", []), "results": results}
+        )

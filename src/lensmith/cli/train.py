@@ -13,6 +13,7 @@ from lensmith.cli.reading import FormatName, Read, ranges, spec_of
 
 if TYPE_CHECKING:
     from lensmith.runs import Prepared, Run, Section, Spec
+    from lensmith.train import Progress
 
     S = TypeVar("S", bound=Section)
 
@@ -26,6 +27,9 @@ def command(
     ] = None,
     run: Annotated[Path | None, typer.Option(help="The folder of the new run.", show_default="runs/NAME")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
+    more: Annotated[
+        str | None, typer.Option("--data", metavar="MORE", help="With --resume: train on, with these examples too.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="A zoo name; see lensmith zoo.", show_default="compact")] = None,
     image: Annotated[
         str | None,
@@ -66,41 +70,52 @@ def command(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of initial weights, dropout and order.", show_default="0")
     ] = None,
+    try_one_batch: Annotated[
+        bool, typer.Option("--try-one-batch", help="First see whether the model can learn one batch by heart.")
+    ] = False,
+    advise: Annotated[
+        bool, typer.Option("--advise", help="With --from: measure which way is best, and train nothing else.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Audit, split and build, but do not train.")] = False,
     as_json: show.Json = False,
 ) -> None:
     """Train on DATA, or as SPEC says; evaluate, ship and report."""
     from lensmith import runs
 
-    changes: dict[str, Any] = {
-        "model": model,
-        "image": image,
-        "epochs": epochs,
-        "batch": batch,
-        "rate": rate,
-        "seed": seed,
-    }
-    changes |= {"weights": weights, "freeze": freeze, "augment": ranges(augment)}
-    changes |= {"cache": None if cache is None else str(cache.absolute()), "memory": memory}
+    last = {"epochs": epochs, "rate": rate, "freeze": freeze}
+    changes: dict[str, Any] = {"model": model, "image": image, "batch": batch, "seed": seed}
+    changes |= {"weights": weights, "augment": ranges(augment), "memory": memory}
+    changes |= {"cache": None if cache is None else str(cache.absolute())}
     changes |= {"split": None if split is None else str(split.absolute()), "allow_leakage": allow_leakage or None}
     changes |= {"read": spec_of(format, read) if format or read else None}
+    given_last = {name: value for name, value in last.items() if value is not None}
     console = show.console(as_json)
     if resume is not None:
-        given = [name for name, value in {"DATA": source, "run": run, **changes}.items() if value is not None]
-        if given or dry_run:
-            got = f"{given[0] if given else 'dry-run'} beside it"
-            raise check.SettingError(check.sentence("--resume", "nothing else: the run knows all", got))
+        given = {"DATA": source, "run": run, **changes, "dry-run": dry_run or None, "advise": advise or None}
+        _refuse_beside_resume({name: value for name, value in given.items() if value is not None}, given_last, more)
+        if more is not None:
+            with show.counting("Looking at the new examples") as tell:
+                grown = runs.extend(resume, more, last=given_last, on_file=tell)
+            console.print(_plan_lines(grown))
         finish(continue_run(resume), as_json, console)
         return
-    if source is None:
-        raise check.SettingError("train: expected DATA or SPEC, or --resume FOLDER; got neither")
+    if source is None or more is not None:
+        got = "neither" if more is None else "--data alone"
+        raise check.SettingError(check.sentence("train", "DATA or SPEC, or --resume FOLDER", got))
     spec = with_options(spec_in(source), changes)
     if run is not None and not dry_run:
         runs.check_new(run)
     with show.counting("Looking at the examples") as tell:
-        prepared = runs.prepare(spec, on_file=tell)
+        prepared = runs.prepare(spec, last=given_last, on_file=tell)
     introduce(prepared, console)
-    if dry_run:
+    if try_one_batch:
+        _try_one_batch(prepared, console)
+    if advise:
+        found = runs.advise(prepared, progress=train_progress())
+        console.print(found.sentence)
+        if as_json:
+            show.document(found.to_dict())
+    elif dry_run:
         console.print("Nothing was trained or written: --dry-run.")
         if as_json:
             show.document({"spec": prepared.spec.model_dump(mode="json"), "audit": prepared.audit.to_dict()})
@@ -109,6 +124,36 @@ def command(
         finish(train_new(folder, prepared), as_json, console)
     if prepared.audit.severe:
         raise typer.Exit(SEVERE)
+
+
+def _refuse_beside_resume(given: dict[str, Any], last: dict[str, Any], more: str | None) -> None:
+    """A run knows all; one that trains on with more data may be told how long, and at what rate."""
+    wrong = list(given) + (list(last) if more is None else [])
+    if wrong:
+        expected = "nothing else: the run knows all" if more is None else "only --epochs, --rate and --freeze"
+        raise check.SettingError(check.sentence("--resume", expected, f"{wrong[0]} beside it"))
+
+
+def _try_one_batch(prepared: Prepared, console: Any) -> None:
+    """Stop where the model cannot even learn a single batch.
+
+    Raises:
+        LensmithError: it cannot; says what was seen and what to do.
+    """
+    from lensmith import runs
+
+    trial = runs.try_one_batch(prepared)
+    if not trial.learnt:
+        raise check.LensmithError(f"--try-one-batch: {trial.evidence}. {trial.advice}")
+    console.print(f"One batch: {trial.evidence}.")
+
+
+def _plan_lines(spec: Spec) -> str:
+    """The plan of a spec, numbered."""
+    from lensmith.runs.plan import told
+
+    lines = told(spec.train)
+    return "\n".join(f"{'Plan:' if number == 1 else '':5} {number} {line}" for number, line in enumerate(lines, 1))
 
 
 def spec_in(source: str) -> Spec:
@@ -129,18 +174,17 @@ def with_options(spec: Spec, changes: dict[str, Any]) -> Spec:
         return spec  # as it was read, so that an error still knows the line
     from lensmith import runs
 
-    section, stage = spec.data, spec.train[0]
+    section = spec.data
     if "image" in given:
         given["image"] = image_size(given["image"])
     own = ("image", "batch", "augment", "cache", "memory", "allow_leakage", "read")
     if "split" in given:
         section = _changed(section, {"split": _changed(section.split or runs.SplitSpec(), {"file": given["split"]})})
     section = _changed(section, {name: given[name] for name in own if name in given})
-    stage = _changed(stage, {name: given[name] for name in ("epochs", "rate", "freeze") if name in given})
     named = {"model": "learner", "weights": "weights"}
     model = _changed(spec.model, {field: given[name] for name, field in named.items() if name in given})
     top = {"seed": given["seed"]} if "seed" in given else {}
-    return _changed(spec, {"data": section, "train": (stage,), "model": model, **top})
+    return _changed(spec, {"data": section, "model": model, **top})
 
 
 def _changed(section: S, values: dict[str, Any]) -> S:
@@ -166,20 +210,28 @@ def introduce(prepared: Prepared, console: Any) -> None:
     sizes = " / ".join(str(len(part)) for part in prepared.parts)
     shape = "x".join(str(size) for size in prepared.recipe.input)
     console.print(f"Split: {sizes} for training, validation and test. Model: input {shape}, {total:,} parameters.")
+    console.print(_plan_lines(prepared.spec))
     if prepared.spec.ship is None:
         console.print("No artifact will be made.")
 
 
 def train_new(folder: Path, prepared: Prepared) -> Run:
-    from lensmith import runs, train
+    from lensmith import runs
 
-    return runs.begin(folder, prepared, progress=train.RichProgress(show.progress_console()))
+    return runs.begin(folder, prepared, progress=train_progress())
 
 
 def continue_run(folder: Path) -> Run:
-    from lensmith import runs, train
+    from lensmith import runs
 
-    return runs.resume(folder, progress=train.RichProgress(show.progress_console()))
+    return runs.resume(folder, progress=train_progress())
+
+
+def train_progress() -> Progress:
+    """A bar on standard error."""
+    from lensmith import train
+
+    return train.RichProgress(show.progress_console())
 
 
 def finish(run: Run, as_json: bool, console: Any) -> None:
@@ -187,6 +239,13 @@ def finish(run: Run, as_json: bool, console: Any) -> None:
     results, folder = run.results or {}, run.folder
     shown = ", ".join(_shown(*item) for item in results["metrics"].items())
     console.print(f"\n{results['part'].capitalize():9} {shown}")
+    if (before := results.get("before")) is not None:
+        known = ", ".join(_shown(*item) for item in before.items() if item[0] not in ("part", "examples"))
+        console.print(f"Before    {known}, on the same examples")
+    if phases := results.get("gains"):
+        console.print(f"Stages    {phases}")
+    for one in results["diagnosis"]:
+        console.print(f"Noticed   {one['evidence']}. {one['advice']}")
     console.print(f"Run       {folder.path}\nReport    {folder.report}")
     if run.artifact is not None:
         proof = results["proof"]
@@ -211,6 +270,10 @@ def document(run: Run) -> dict[str, Any]:
         **results["metrics"],
         "classes": results["classes"],
         "seconds": results["seconds"],
+        "stages": results["stages"],
+        "diagnosis": results["diagnosis"],
+        "evaluations": results["evaluations"],
+        "before": results.get("before"),
     }
 
 

@@ -34,11 +34,13 @@ from lensmith.compose.chain import Chain, Crop, read_yaml
 from lensmith.compose.cost import cost, flops
 from lensmith.compose.cutting import with_head, without_last
 from lensmith.compose.freezing import Frozen, freeze, frozen, unfreeze
+from lensmith.compose.halving import Halves, halves
 from lensmith.compose.layers import Conventions
 from lensmith.compose.learners import Autoencoder, UNet
 from lensmith.compose.outline import Part, outline
 from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Steps
 from lensmith.compose.recipe import Recipe
+from lensmith.compose.tapping import with_taps
 from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Reconstruct, Regress, Segment
 from lensmith.compose.twin import Twin, contrastive_loss
 from lensmith.compose.views import embedding, encoding, logits, probabilities, tap_names
@@ -65,6 +67,7 @@ __all__ = [
     "Frozen",
     "Group",
     "Groups",
+    "Halves",
     "InvertedResidual",
     "Localise",
     "MultiLabel",
@@ -92,6 +95,7 @@ __all__ = [
     "flops",
     "freeze",
     "frozen",
+    "halves",
     "logits",
     "outline",
     "probabilities",
@@ -100,6 +104,7 @@ __all__ = [
     "unfreeze",
     "weights",
     "with_head",
+    "with_taps",
     "without_auxiliaries",
     "without_last",
     "zoo",

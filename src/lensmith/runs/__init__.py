@@ -1,13 +1,17 @@
 """Runs: a folder that can rebuild itself. Wires data, compose, train and ship together."""
 
+from lensmith.runs.aims import objectives
 from lensmith.runs.data_spec import DataSpec, ReadSpec, Section, SplitSpec
+from lensmith.runs.extending import extend
 from lensmith.runs.folder import RunFolder, check_new, fresh
 from lensmith.runs.inspecting import inspect, write_audit_page, write_folds, write_split
 from lensmith.runs.opening import evaluate, open_model, ship_run
-from lensmith.runs.prepare import Prepared, objectives, prepare
+from lensmith.runs.prepare import Prepared, prepare
 from lensmith.runs.run import Run, begin, open_run, resume, start
 from lensmith.runs.scoring import Scores, score
-from lensmith.runs.spec import FitSpec, ModelSpec, Spec, parse_spec, read_spec, validated
+from lensmith.runs.spec import ModelSpec, Spec, parse_spec, read_spec, validated
+from lensmith.runs.stage_specs import FitSpec
+from lensmith.runs.trying import advise, try_one_batch
 
 __all__ = [
     "DataSpec",
@@ -21,9 +25,11 @@ __all__ = [
     "Section",
     "Spec",
     "SplitSpec",
+    "advise",
     "begin",
     "check_new",
     "evaluate",
+    "extend",
     "fresh",
     "inspect",
     "objectives",
@@ -36,6 +42,7 @@ __all__ = [
     "score",
     "ship_run",
     "start",
+    "try_one_batch",
     "validated",
     "write_audit_page",
     "write_folds",

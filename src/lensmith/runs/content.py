@@ -16,6 +16,7 @@ from lensmith.runs.folder import RunFolder, read_json, read_lines
 from lensmith.runs.pictured import kept_pictures
 from lensmith.runs.report import ClassRow, Content, Mistake, TaskResult
 from lensmith.runs.spec import Spec, read_run_spec
+from lensmith.train.watch import WATCH
 
 
 def content(folder: RunFolder) -> Content:
@@ -40,6 +41,8 @@ def content(folder: RunFolder) -> Content:
         monitor=results["monitor"],
         stopped=results["stopped_early"],
         part=results["part"],
+        diagnosis=None if results.get("diagnosis") is None else tuple(results["diagnosis"]),
+        watched=tuple(read_lines(folder.path / WATCH)),
         results=tuple(_task(folder, task, labels[task], results, len(labels)) for task in labels),
         outline=compose.outline(recipe.build(seed=spec.seed)),
         audit=noted["audit"],

@@ -65,10 +65,12 @@ class DataSpec(Section):
     parts were given by other means, and stand in the run's ``data.json``.
     ``augment`` is the name of a ready set of ranges, or the fields of :class:`lensmith.data.Augment`.
     ``cache`` is a folder that keeps decoded images; ``memory`` bounds what is held ready, in MiB.
+    ``more`` are sources whose examples came later, see :mod:`lensmith.runs.extending`.
     ``allow_leakage`` trains although the same image stands on both sides of the source's own split.
     """
 
     source: str
+    more: tuple[str, ...] = ()
     read: ReadSpec = ReadSpec()
     image: tuple[Size, Size, Size] | None = None
     scaling: Scaling | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from lensmith import check, data
-from lensmith.records import Records
+from lensmith.records import Record, Records
 from lensmith.runs.data_spec import DataSpec, ReadSpec, SplitSpec
 from lensmith.runs.manifest import Parts
 
@@ -88,3 +88,26 @@ def shares_of(wanted: SplitSpec, previous: data.Split | None) -> tuple[float, fl
     if previous is not None and not wanted.model_fields_set & {"train", "validation", "test"}:
         return previous.fractions
     return wanted.train, wanted.validation, wanted.test
+
+
+def read_again(section: DataSpec) -> tuple[Record, ...]:
+    """Every example of the source and of the sources that came later, to find those of a run among them.
+
+    Raises:
+        DataError: a source can no longer be read.
+    """
+    later = (record for source in section.more for record in data.read(source))
+    return (*section.records(), *later)
+
+
+def unlabelled(source: str) -> Records:
+    """The images of a source that can be read, without labels, parts and groups.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = data.readable(data.read(source))
+    items = tuple(replace(record, targets={}, part=None) for record in found if record.image is not None)
+    if not items:
+        raise check.DataError(check.sentence(source, "images", f"none that can be read ({found.layout})"))
+    return replace(found, items=items, labels={})

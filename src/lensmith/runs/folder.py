@@ -4,6 +4,9 @@ spec.yaml           what was asked for, every default written out
 data.json           which file went into which part, with hashes; the labels; the scaling; the audit
 environment.json    versions, backend, devices, threads
 history.jsonl       one line an epoch
+watch.jsonl         what was looked at while training: losses within an epoch, gradients by layer
+stages/             what each finished stage came to, and the weights it ended with
+features/           what frozen backbones and teachers gave, computed once
 checkpoints/        what a resume needs
 model/              the trained model
 model.onnx          what is shipped, proven equal to it
@@ -53,6 +56,18 @@ class RunFolder:
     @property
     def timing(self) -> Path:
         return self.path / "timing.jsonl"
+
+    @property
+    def watch(self) -> Path:
+        return self.path / "watch.jsonl"
+
+    @property
+    def stages(self) -> Path:
+        return self.path / "stages"
+
+    @property
+    def features(self) -> Path:
+        return self.path / "features"
 
     @property
     def model(self) -> Path:

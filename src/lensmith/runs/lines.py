@@ -42,8 +42,12 @@ def explain(error: ValidationError, text: str, name: str, model: type[BaseModel]
     # A misspelt name is reported twice, as one too many and one too few; the first tells more.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     last = {first["loc"][-1]} if first["type"] == "missing" else set()
-    place = [part for part in first["loc"] if isinstance(part, int) or part in last or part in text]
+    place = [part for part in on_the_way(text, first["loc"]) if part not in last] + list(last)
     where = f"{name}, line {line_of(text, first['loc'])}: {dotted(place)}"
+    if first["type"] == "union_tag_invalid":
+        known, tag = re.findall(r"'(.*?)'", first["ctx"]["expected_tags"]), str(first["ctx"]["tag"])
+        where += "." + first["ctx"]["discriminator"].strip("'")
+        return check.sentence(where, f"one of {', '.join(known)}", repr(tag), check.nearest(tag, known))
     if first["type"] == "extra_forbidden":
         known = _known(model, first["loc"][:-1])
         remedy = check.nearest(str(first["loc"][-1]), known)
@@ -55,13 +59,24 @@ def explain(error: ValidationError, text: str, name: str, model: type[BaseModel]
 
 def line_of(text: str, place: Place) -> int:
     """The line, counted from 1, of the deepest setting on the way to ``place`` that the text has."""
+    return _walked(text, place)[1]
+
+
+def on_the_way(text: str, place: Place) -> list[int | str]:
+    """Those parts of a place that the text has: pydantic also names the kind of a stage or a schedule."""
+    return _walked(text, place)[0]
+
+
+def _walked(text: str, place: Place) -> tuple[list[int | str], int]:
+    """The parts of a place that the text has, and the line of the last."""
     node, line = yaml.compose(text), 1
+    found: list[int | str] = []
     for part in place:
-        key, node = _child(node, part)
-        if node is None:
-            break
-        line = (key or node).start_mark.line + 1
-    return line
+        key, child = _child(node, part)
+        if child is not None:
+            node, line = child, (key or child).start_mark.line + 1
+            found.append(part)
+    return found, line
 
 
 def dotted(place: Place) -> str:
@@ -87,16 +102,23 @@ def _child(node: Any, part: int | str) -> tuple[Any, Any]:
 
 def _known(model: type[BaseModel], place: Place) -> list[str]:
     """The settings a section has."""
+    choices: list[type[BaseModel]] = [model]
     for part in place:
-        if isinstance(part, str) and part in model.model_fields:
-            model = _section(model.model_fields[part].annotation) or model
-    return list(model.model_fields)
+        if not isinstance(part, str):
+            continue
+        fields = [one.model_fields[part] for one in choices if part in one.model_fields]
+        named = [one for one in choices if part in (field.default for field in one.model_fields.values())]
+        if len(choices) > 1 and named:  # pydantic says the kind, of a stage or a schedule
+            choices = named
+        elif fields:  # otherwise it is the user's own name, such as that of a task
+            choices = _sections(fields[0].annotation)
+    return [name for one in choices for name in one.model_fields]
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
+def _sections(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, BaseModel) else None
-    return next((found for part in typing.get_args(annotation) if (found := _section(part))), None)
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [found for part in typing.get_args(annotation) for found in _sections(part)]
 
 
 def said(message: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def describe(parts: Parts) -> dict[str, Any]:
         raise check.DataError(f"{twice[0]}: stands {keys[twice[0]]} times in the data. {remedy}")
     return {
         "labels": {task: labels.to_dict() for task, labels in parts[0].labels.items()},
-        "parts": {name: [_entry(record) for record in part] for name, part in zip(PARTS, parts, strict=True)},
+        "parts": {name: entries(part) for name, part in zip(PARTS, parts, strict=True)},
         "set_aside": [{"source": one.source, "reason": one.reason} for one in parts[0].set_aside],
     }
 
@@ -49,18 +49,26 @@ def restore(noted: Mapping[str, Any], records: Sequence[Record], name: str) -> P
 
 def restore_part(noted: Mapping[str, Any], part: str, records: Sequence[Record], name: str) -> Records:
     """One of the parts; see :func:`restore`."""
-    found = {key_of(record): record for record in records}
     labels = {task: Labels.from_dict(values) for task, values in noted["labels"].items()}
-    return Records(tuple(_found(found, entry, labels, name) for entry in noted["parts"][part]), labels, name)
+    return restored(noted["parts"][part], labels, records, name)
+
+
+def entries(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """What is noted of each example: where it is, what its content is, and its targets."""
+    return [{"source": key_of(record), "sha256": content_hash(record), "targets": _plain(record)} for record in records]
+
+
+def restored(
+    noted: Iterable[Mapping[str, Any]], labels: Mapping[str, Labels], records: Sequence[Record], name: str
+) -> Records:
+    """The noted examples, found again among ``records``; see :func:`restore`."""
+    found = {key_of(record): record for record in records}
+    return Records(tuple(_found(found, entry, labels, name) for entry in noted), dict(labels), name)
 
 
 def key_of(record: Record) -> str:
     """What an example is found again by: the file's full path, or its source where it is not a file."""
     return str(record.image.absolute()) if isinstance(record.image, Path) else record.source
-
-
-def _entry(record: Record) -> dict[str, Any]:
-    return {"source": key_of(record), "sha256": content_hash(record), "targets": _plain(record)}
 
 
 def _plain(record: Record) -> dict[str, Any]:

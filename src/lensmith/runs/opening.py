@@ -10,9 +10,10 @@ from lensmith import check, data, ship
 from lensmith.compose import zoo
 from lensmith.records import PARTS, Records
 from lensmith.runs.data_spec import DataSpec, ReadSpec
-from lensmith.runs.folder import RunFolder, existing, read_json
+from lensmith.runs.examples import read_again
+from lensmith.runs.folder import RunFolder, existing, read_json, write_json
 from lensmith.runs.judge import proof_examples
-from lensmith.runs.manifest import Parts, restore_part
+from lensmith.runs.manifest import Parts, key_of, restore_part
 from lensmith.runs.run import open_run, record_artifact
 from lensmith.runs.scoring import Scores, score
 from lensmith.runs.spec import Spec, read_run_spec
@@ -79,8 +80,19 @@ def evaluate(
         part: which part of the source; left out, its test part where it has parts, else all of it.
     """
     opened = open_model(model, weights)
-    records = DataSpec(source=str(source), read=read or ReadSpec()).records()
-    return score(opened, data.readable(_part(records, part)))
+    records = data.readable(_part(DataSpec(source=str(source), read=read or ReadSpec()).records(), part))
+    scores = score(opened, records)
+    if (Path(model) / "data.json").is_file():
+        _note_evaluation(existing(Path(model)), records)
+    return scores
+
+
+def _note_evaluation(folder: RunFolder, records: Records) -> None:
+    """Mark in a run that its test part was looked at once more, if examples of it were among these."""
+    test = {entry["source"] for entry in read_json(folder.data)["parts"]["test"]}
+    if folder.results.is_file() and any(key_of(record) in test for record in records):
+        results = read_json(folder.results)
+        write_json(folder.results, results | {"evaluations": results.get("evaluations", 1) + 1})
 
 
 def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof]:
@@ -100,7 +112,7 @@ def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof
 
 def _parts(noted: Mapping[str, Any], spec: Spec) -> Parts:
     """The parts of a run with only the one that judges in it: no other is needed."""
-    records, source = spec.data.records(), spec.data.source
+    records, source = read_again(spec.data), spec.data.source
     name = next(name for name in reversed(PARTS) if noted["parts"][name])
     empty = Records((), {}, source)
     train, validation, test = (restore_part(noted, part, records, source) if part == name else empty for part in PARTS)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lensmith import check, data, ship, train, trainable
-from lensmith.compose import Chain, Classify, MultiLabel, Recipe
-from lensmith.compose.auxiliary import named
+from lensmith import check, data, reuse, ship, train
+from lensmith.compose import Recipe
 from lensmith.records import PARTS, Records
-from lensmith.runs import pretrained, resolve
+from lensmith.runs import checking, pretrained, resolve
 from lensmith.runs.data_spec import DataSpec, SplitSpec
 from lensmith.runs.examples import audited, earlier, refuse_leakage, split
 from lensmith.runs.manifest import Parts
-from lensmith.runs.spec import FitSpec, ModelSpec, Spec, validated
+from lensmith.runs.spec import ModelSpec, Spec, validated
+from lensmith.runs.stage_specs import FeaturesSpec, FitSpec, of_record
+
+Stage = train.Fit | train.Warmup | train.Draw
+Plan = Stage | Sequence[Stage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,21 @@ class Prepared:
 
 
 def prepare(
-    spec: Spec, records: Records | None = None, *, on_file: Callable[[int, int], None] | None = None
+    spec: Spec,
+    records: Records | None = None,
+    *,
+    last: Mapping[str, Any] | None = None,
+    on_file: Callable[[int, int], None] | None = None,
 ) -> Prepared:
     """Read the data, audit and split it, fit the recipe to it, and check whatever could fail later.
+
+    A spec without a plan gets the usual one: a stage ``fit``; with a trained backbone first the heads alone, on
+    features that are computed once, then its last groups too, more slowly.
 
     Args:
         spec: what is asked for.
         records: used in place of what ``spec.data.source`` names.
+        last: settings of the plan's last stage ``fit`` in place of its own, such as ``epochs``.
         on_file: called after each audited example with how many are done and how many there are.
 
     Raises:
@@ -66,16 +77,51 @@ def prepare(
         if found is None:
             preprocessing = data.preprocessing(parts[0], image=image, scaling=spec.data.scaling)
             recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
-            return _checked(Prepared(spec, recipe, parts, preprocessing, audit))
-        return _checked(_continued(spec, found, parts, audit, image))
+            found_out = Prepared(spec, recipe, parts, preprocessing, audit)
+        else:
+            found_out = _continued(spec, found, parts, audit, image, whole="freeze" in (last or {}))
+        return _checked(replace(found_out, spec=_with_last(found_out.spec, last or {})))
     except check.SettingError as error:
         raise check.SettingError(spec.located(str(error))) from None
 
 
+def _with_last(spec: Spec, last: Mapping[str, Any]) -> Spec:
+    """The spec with these settings in its last stage ``fit``.
+
+    Raises:
+        SettingError: a setting is wrong, or no stage is a ``fit``.
+    """
+    if not last:
+        return spec
+    place = max((place for place, stage in enumerate(spec.train) if isinstance(stage, FitSpec)), default=None)
+    if place is None:
+        got = ", ".join(stage.stage for stage in spec.train)
+        raise check.SettingError(check.sentence(f"train: {', '.join(last)}", "a stage fit to give it to", got))
+    stage = spec.train[place]
+    kept = {name: getattr(stage, name) for name in stage.model_fields_set}
+    changed = validated(FitSpec, kept | dict(last))
+    return spec.model_copy(update={"train": (*spec.train[:place], changed, *spec.train[place + 1 :])})
+
+
+def _transfer(recipe: Recipe) -> tuple[FitSpec, FitSpec]:
+    """The usual plan with a trained backbone."""
+    heads, tuning = (FitSpec.from_record(stage) for stage in reuse.plan(recipe.build(seed=0)))
+    return heads.model_copy(update={"features": FeaturesSpec()}), tuning.model_copy(update={"fall_back": True})
+
+
 def _continued(
-    spec: Spec, found: pretrained.Backbone, parts: Parts, audit: data.Audit, image: tuple[int, int, int] | None
+    spec: Spec,
+    found: pretrained.Backbone,
+    parts: Parts,
+    audit: data.Audit,
+    image: tuple[int, int, int] | None,
+    *,
+    whole: bool,
 ) -> Prepared:
-    """What is decided where a trained backbone decides some of it; the weights are tried on now, not after hours."""
+    """What is decided where a trained backbone decides some of it; the weights are tried on now, not after hours.
+
+    ``whole`` says that one stage trains all that is not frozen, even where the spec has no plan.
+    """
     if image is None or len(found.recipe.input) != 3:
         raise check.SettingError(check.sentence("model.weights", "images, as the weights were trained on", "rows"))
     image = (image[0], image[1], found.recipe.input[2])
@@ -89,18 +135,20 @@ def _continued(
     if model.weights is not None:
         model = model.model_copy(update={"weights": pretrained.written(found, model.weights)})
         spec = spec.model_copy(update={"model": model})
+    if "train" not in spec.model_fields_set and not whole:
+        spec = spec.model_copy(update={"train": _transfer(recipe)})
     return Prepared(spec, recipe, parts, preprocessing, audit)
 
 
 def prepare_records(
-    recipe: Recipe, parts: Parts, plan: train.Fit, *, section: Mapping[str, Any], scaling: str | None, seed: int
+    recipe: Recipe, parts: Parts, plan: Plan, *, section: Mapping[str, Any], scaling: str | None, seed: int
 ) -> Prepared:
     """The same from objects: the parts are audited, and what cannot be read is set aside.
 
     Args:
         recipe: of the model.
         parts: training, validation and test examples.
-        plan: the training stage.
+        plan: the training stage, or several in order.
         section: settings of the spec's ``data`` beside the source and the parts.
         scaling: of the preprocessing; None suits the kind of data.
         seed: of initial weights, dropout and order.
@@ -125,34 +173,11 @@ def prepare_records(
     there = Path(parts[0].name)
     source = str(there.absolute()) if there.exists() else parts[0].name
     found = validated(DataSpec, {**section, "source": source, "split": None})
-    stage = FitSpec.from_stage(plan)
-    spec = validated(Spec, {"data": found, "train": (stage,), "seed": seed})
+    stages = tuple(of_record(stage) for stage in (plan if isinstance(plan, Sequence) else (plan,)))
+    spec = validated(Spec, {"data": found, "train": stages, "seed": seed})
     labels = parts[0].labels
     recipe = resolve.resolve(ModelSpec.of(recipe), preprocessing.shape, labels)
     return _checked(Prepared(spec, recipe, parts, preprocessing, audit))
-
-
-def objectives(recipe: Recipe | Chain, *, mixed: bool = False) -> dict[str, train.Objective]:
-    """What each task is trained for, and each auxiliary head.
-
-    Args:
-        recipe: of the model.
-        mixed: whether images are mixed in training (MixUp, CutMix), so that a class target is a row of shares.
-    """
-    own = {
-        name: train.Objective(
-            "categorical_crossentropy" if mixed and isinstance(task, Classify) else task.loss,
-            task.metrics,
-            task.output_activation,
-            task.weight,
-        )
-        for name, task in recipe.tasks.items()
-    }
-    helping = {
-        name: replace(own[one.task], metrics=(), weight=own[one.task].weight * one.weight, target=one.task)
-        for name, one in named(recipe.auxiliaries).items()
-    }
-    return own | helping
 
 
 def _checked(prepared: Prepared) -> Prepared:
@@ -162,36 +187,13 @@ def _checked(prepared: Prepared) -> Prepared:
         for task in recipe.tasks:
             data.to_array(part, task)  # has every example a target that the head can learn?
     recipe.count(auxiliaries=True)  # builds it, without weights: are the images large enough for its strides?
-    stage = spec.train[0].to_stage()
-    mixed = _mixes(spec, recipe)
-    train.check_stage(stage, objectives(recipe, mixed=mixed), validated=bool(prepared.parts[1]))
-    if stage.freeze:
-        trainable.chosen("train[0].freeze", recipe.build(seed=0), stage.freeze)
+    checking.check_plan(spec, recipe, prepared.parts, prepared.preprocessing)
     if spec.ship is not None and (refusal := ship.cannot_export()) is not None:
         if "ship" in spec.model_fields_set:
             raise refusal
         spec = spec.model_copy(update={"ship": None})
     written = _written_out(spec, recipe, prepared.preprocessing.scaling, len(prepared.parts[0]))
     return replace(prepared, spec=written)
-
-
-def _mixes(spec: Spec, recipe: Recipe) -> bool:
-    """Whether training mixes images.
-
-    Raises:
-        SettingError: an augmentation is wrong, or does not suit rows, or a head cannot learn from mixed images.
-    """
-    augment = spec.data.augmentation()
-    if augment is None:
-        return False
-    if len(recipe.input) != 3:
-        raise check.SettingError(check.sentence("data.augment", "images to change", "rows of numbers"))
-    for name, task in recipe.tasks.items():
-        if augment.mixes and not isinstance(task, Classify | MultiLabel):
-            got = f"{type(task).__name__.lower()} for {name!r}"
-            remedy = "Leave mixup and cutmix out, or train the tasks apart"
-            raise check.SettingError(check.sentence("data.augment", "only heads of classes beside mixing", got, remedy))
-    return augment.mixes
 
 
 def _written_out(spec: Spec, recipe: Recipe, scaling: str, examples: int) -> Spec:

@@ -80,9 +80,14 @@ def written(found: Backbone, section: WeightsSpec) -> WeightsSpec:
     return WeightsSpec(source=source, row=found.row or None)
 
 
+def model_folder(folder: Path) -> Path:
+    """Where the model is that a run, or a saved model, has."""
+    return folder / "model" if (folder / "model").is_dir() else folder
+
+
 def _of_ours(folder: Path) -> Backbone:
     """A run or a saved model."""
-    place = folder / "model" if (folder / "model").is_dir() else folder
+    place = model_folder(folder)
     saved = ship.load(place)
     if isinstance(saved.recipe, Chain):
         raise check.SettingError(check.sentence(str(folder), "a model with one backbone", "a chain"))

@@ -6,23 +6,28 @@ import logging
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lensmith import backend, check, compose, data, ship, train
 from lensmith.compose import Recipe
 from lensmith.data import Augment
-from lensmith.records import Problem, Record
-from lensmith.runs import manifest, pretrained, resolve
+from lensmith.records import Record
+from lensmith.runs import custom, manifest, pretrained, resolve
+from lensmith.runs.aims import ANYWHERE
 from lensmith.runs.content import content
+from lensmith.runs.examples import read_again
 from lensmith.runs.folder import RunFolder, check_new, create, existing, locked, read_json, write_json, write_text
 from lensmith.runs.judge import judge, proof_examples
 from lensmith.runs.manifest import Parts
+from lensmith.runs.outcomes import evaluations, never_given, told, unfinished
 from lensmith.runs.pictured import keep_pictures
-from lensmith.runs.prepare import Prepared, objectives, prepare_records
+from lensmith.runs.prepare import Plan, Prepared, prepare_records
 from lensmith.runs.report import render
 from lensmith.runs.spec import Spec, changes, read_run_spec
+from lensmith.runs.stage_specs import code_of
+from lensmith.runs.stages import Job, carry_out
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +65,7 @@ def start(
     *,
     recipe: Recipe,
     data: Parts,  # the word a user expects; the room of this name is not needed here
-    plan: train.Fit | None = None,
+    plan: Plan | None = None,
     batch: int | None = None,
     scaling: str | None = None,
     augment: Augment | None = None,
@@ -76,7 +81,7 @@ def start(
         folder: new or empty.
         recipe: its input is the size images are brought to.
         data: training, validation and test records, as :func:`lensmith.data.split` gives them.
-        plan: the training stage.
+        plan: the training stage, or several in order: ``(Warmup(epochs=3), Fit(epochs=30))``.
         batch: examples a step; None suits their number.
         scaling: ``0..1``, ``-1..1``, ``standardise`` or ``none``; None suits the kind of data.
         augment: by how much training images are changed each time they are shown.
@@ -111,6 +116,7 @@ def begin(folder: str | Path, prepared: Prepared, *, progress: train.Progress | 
         "preprocessing": prepared.preprocessing.to_dict(),
         "audit": prepared.audit.to_dict(),
         "spec": prepared.spec.model_dump(mode="json"),
+        "code": code_hashes(prepared.spec),
     }
     made = create(Path(folder))
     write_json(made.environment, environment())
@@ -137,17 +143,32 @@ def resume(
     """
     found = existing(Path(folder))
     spec, noted = read_run_spec(found.spec), read_json(found.data)
-    if changed := changes(noted["spec"], spec.model_dump(mode="json")):
-        remedy = "Put it back, or begin a new run"
-        raise check.SettingError(f"{found.spec}: {changed} was changed since the run began. {remedy}")
+    spec = _as_begun(found, spec, noted)
     run = open_run(folder)
-    if run.results is not None and (run.artifact is not None or spec.ship is None):
+    if run.results is not None and not unfinished(spec, run.results):
         return run
     with locked(found):
         _warn_of_changes(read_json(found.environment))
-        records = spec.data.records() if records is None else records
+        _refuse_other_code(noted.get("code", {}), code_hashes(spec))
+        records = read_again(spec.data) if records is None else records
         parts = manifest.restore(noted, records, spec.data.source)
         return _carry_on(found, spec, noted, parts, progress=progress)
+
+
+def _as_begun(folder: RunFolder, spec: Spec, noted: Mapping[str, Any]) -> Spec:
+    """The spec of a run if nobody changed it; one that a kill kept from growing with its data grows now.
+
+    Raises:
+        SettingError: a setting was changed since the run began.
+    """
+    now = spec.model_dump(mode="json")
+    if "grown_from" in noted and not changes(noted["grown_from"], now):
+        spec = Spec.model_validate(noted["spec"])
+        write_text(folder.spec, spec.to_yaml())
+    elif changed := changes(noted["spec"], now):
+        remedy = "Put it back, or begin a new run"
+        raise check.SettingError(f"{folder.spec}: {changed} was changed since the run began. {remedy}")
+    return spec
 
 
 def open_run(folder: str | Path) -> Run:
@@ -169,6 +190,19 @@ def environment() -> dict[str, Any]:
     }
 
 
+def code_hashes(spec: Spec) -> dict[str, str]:
+    """What identifies each piece of the user's own code that a plan names: nothing else in a run can change unseen."""
+    named = dict.fromkeys(name for stage in spec.train for name in code_of(stage))
+    return {name: custom.fingerprint(name, ANYWHERE) for name in named}
+
+
+def _refuse_other_code(then: Mapping[str, str], now: Mapping[str, str]) -> None:
+    for name, found in now.items():
+        if then.get(name, found) != found:
+            remedy = "Put the file back as it was, or begin a new run"
+            raise check.SettingError(f"{name}: the code was changed since the run began. {remedy}")
+
+
 def _warn_of_changes(before: Mapping[str, Any]) -> None:
     now = environment()
     for name in ("versions", "devices", "platform"):
@@ -187,16 +221,15 @@ def _carry_on(
     if (found := pretrained.backbone(spec.model)) is not None:
         pretrained.load(trained, found)
     saved = ship.Saved(compose.without_auxiliaries(trained), recipe, parts[0].labels, preprocessing)
-    history, lost = _train(folder, spec, saved, trained, parts, progress)
+    outcomes = carry_out(Job(folder, spec, saved, trained, parts, progress))
     ship.save(folder.model, saved)
-    results = judge(folder, saved, parts)
-    results |= {
-        "lost": [asdict(problem) for problem in lost] + results["lost"],
-        "best_epoch": history.restored,
-        "monitor": history.monitor,
-        "stopped_early": history.stopped,
-        "seconds": round(time.monotonic() - began, 2),
-    }
+    judged, trained_so = judge(folder, saved, parts), told(outcomes, spec)
+    results = judged | trained_so | {"lost": [*trained_so["lost"], *judged["lost"]]}
+    results["diagnosis"] = [*trained_so["diagnosis"], *never_given(judged)]
+    # A run that was extended measured the model it had on the same part before.
+    looked = 1 + ("before" in noted)
+    results |= {"evaluations": evaluations(folder) + looked, "seconds": round(time.monotonic() - began, 2)}
+    results["before"] = noted.get("before")
     run = Run(folder, results)
     write_json(folder.results, results)
     run.report()  # before shipping, which may refuse: what was learnt is then not lost
@@ -213,43 +246,3 @@ def record_artifact(run: Run, proof: ship.Proof) -> Run:
     run = Run(run.folder, results)
     run.report()
     return run
-
-
-def _train(
-    folder: RunFolder, spec: Spec, saved: ship.Saved, model: Any, parts: Parts, progress: train.Progress | None
-) -> tuple[train.History, list[Problem]]:
-    """Train ``model``, of which ``saved`` holds a view, and say which files could no longer be read meanwhile."""
-    augment = spec.data.augmentation()
-    mixed = augment is not None and augment.mixes
-    training, validation = (
-        data.batches(
-            part,
-            saved.preprocessing,
-            size=spec.data.batch or resolve.batch_size(len(parts[0])),
-            seed=spec.seed,
-            shuffle=part is parts[0],
-            tasks=list(saved.recipe.tasks),
-            augment=augment if part is parts[0] else None,
-            one_hot=mixed,
-            exact=part is not parts[0],  # what is measured sees the pixels that prediction will see
-            cache=None if spec.data.cache is None else Path(spec.data.cache),
-            memory=None if spec.data.memory is None else spec.data.memory << 20,
-        )
-        if part
-        else None
-        for part in parts[:2]
-    )
-    if training is None:
-        raise check.DataError(f"{spec.data.source}: the training part is empty")
-    history = train.fit(
-        compose.logits(model),
-        training,
-        stage=spec.train[0].to_stage(),
-        objectives=objectives(saved.recipe, mixed=mixed),
-        validation=validation,
-        folder=folder.path,
-        resume=True,
-        seed=spec.seed,
-        progress=progress,
-    )
-    return history, [*training.lost, *(validation.lost if validation else ())]

@@ -3,25 +3,28 @@
 data: {source: photos/, image: [64, 64, 3]}
 model: {learner: resnet18-v2, tasks: {species: classify}}
 train:
+  - {stage: warmup, epochs: 3}
   - {stage: fit, epochs: 30, schedule: cosine, stop: {monitor: val_loss, patience: 5}}
 ship: {format: onnx}
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from lensmith import check, train
+from lensmith import check
 from lensmith.compose import Recipe
 from lensmith.runs import lines
 from lensmith.runs.data_spec import DataSpec, Section, placed_in
+from lensmith.runs.stage_specs import FitSpec, StageSpec, placed
 
 # What may be changed in a run that has begun, since it does not change what is computed.
-HOUSEKEEPING = ("train[0].checkpoint_every", "train[0].keep", "data.cache", "data.memory")
+HOUSEKEEPING = re.compile(r"train\[\d+\]\.(checkpoint_every|keep)|data\.(cache|memory)")
 
 
 class WeightsSpec(Section):
@@ -65,76 +68,6 @@ class ModelSpec(Section):
         return {"learner": value} if isinstance(value, str) else value
 
 
-class PatienceSpec(Section):
-    """When to stop early."""
-
-    monitor: str | None = None
-    patience: int = Field(5, ge=1)
-    min_delta: float = Field(0.0, ge=0)
-    mode: Literal["auto", "min", "max"] = "auto"
-
-
-class ScheduleSpec(Section):
-    """How the learning rate goes on; a bare name such as ``cosine`` is enough."""
-
-    name: Literal["constant", "cosine"] = "cosine"
-    final: float = Field(0.0, ge=0, le=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    def to_record(self) -> train.Constant | train.Cosine:
-        return train.Cosine(self.final) if self.name == "cosine" else train.Constant()
-
-
-class FitSpec(Section):
-    """One training stage; see :class:`lensmith.train.Fit`."""
-
-    stage: Literal["fit"] = "fit"
-    epochs: int = Field(train.Fit().epochs, ge=1)
-    optimizer: str | dict[str, Any] = "adam"
-    rate: float = Field(train.Fit().rate, gt=0)
-    schedule: ScheduleSpec = ScheduleSpec()
-    stop: PatienceSpec | None = None
-    monitor: str = "val_loss"
-    mode: Literal["auto", "min", "max"] = "auto"
-    restore_best: bool = True
-    checkpoint_every: int | None = Field(None, ge=1)
-    keep: int = Field(2, ge=1)
-    freeze: tuple[str, ...] | None = None
-    tasks: tuple[str, ...] | None = Field(None, min_length=1)
-
-    @field_validator("freeze", "tasks", mode="before")
-    @classmethod
-    def _bare_name(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @staticmethod
-    def from_stage(stage: train.Fit) -> FitSpec:
-        """The section that gives this stage again."""
-        values = stage.to_dict()
-        return FitSpec.model_validate(values)
-
-    def to_stage(self) -> train.Fit:
-        """The record that the training loop takes."""
-        return train.Fit(
-            epochs=self.epochs,
-            optimizer=self.optimizer,
-            rate=self.rate,
-            schedule=self.schedule.to_record(),
-            stop=train.Patience(**self.stop.model_dump()) if self.stop else None,
-            monitor=self.monitor,
-            mode=self.mode,
-            restore_best=self.restore_best,
-            checkpoint_every=self.checkpoint_every,
-            keep=self.keep,
-            freeze=self.freeze or (),
-            tasks=self.tasks,
-        )
-
-
 class ShipSpec(Section):
     """What to make of the trained model."""
 
@@ -146,7 +79,7 @@ class Spec(Section):
 
     data: DataSpec
     model: ModelSpec = ModelSpec()
-    train: tuple[FitSpec, ...] = Field((FitSpec(),), min_length=1, max_length=1)
+    train: tuple[StageSpec, ...] = Field((FitSpec(),), min_length=1)
     ship: ShipSpec | None = ShipSpec()
     seed: int = Field(0, ge=0)
 
@@ -173,6 +106,7 @@ def read_spec(path: Path) -> Spec:
     """
     spec = read_run_spec(path)
     changed: dict[str, Any] = {"data": placed_in(spec.data, path.parent)}
+    changed["train"] = tuple(placed(stage, path.parent) for stage in spec.train)
     if spec.model.weights is not None and (there := path.parent / spec.model.weights.source).exists():
         begun = spec.model.weights.model_copy(update={"source": str(there.absolute())})
         changed["model"] = spec.model.model_copy(update={"weights": begun})
@@ -218,7 +152,7 @@ def validated(kind: type[S], values: dict[str, Any]) -> S:
 
 def changes(before: Any, now: Any, place: str = "") -> str:
     """The first setting in which two written-out specs differ, but for what may be changed; empty if none."""
-    if place in HOUSEKEEPING or before == now:
+    if HOUSEKEEPING.fullmatch(place) or before == now:
         return ""
     if isinstance(before, dict) and isinstance(now, dict):
         pairs = [(f"{place}.{key}".removeprefix("."), before.get(key), now.get(key)) for key in {**before, **now}]

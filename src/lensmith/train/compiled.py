@@ -12,6 +12,7 @@ from lensmith import check
 from lensmith.backend import keras
 from lensmith.train import optimizers
 from lensmith.train.history import number
+from lensmith.train.losses import fits_head
 from lensmith.train.monitor import monitors
 from lensmith.train.objective import Objective, direction, loss_of, metrics_of
 from lensmith.train.stages import Fit
@@ -60,12 +61,15 @@ class Task:
         activation: tells what whole-number targets mean: an index for softmax, 0 or 1 for sigmoid.
         name: how to call it in messages; empty when it is the only one.
         target: the task whose targets it takes; empty for its own.
+        tap: whether the output is feature maps, whose loss takes targets as they are, or none where ``target`` is
+            empty.
     """
 
     shape: tuple[int | None, ...]
     activation: str
     name: str
     target: str = ""
+    tap: bool = False
 
 
 def compiled(
@@ -84,6 +88,8 @@ def compiled(
     """
     outputs = _outputs(model, objectives)
     trained = _trained({task: objectives[task] for task in outputs}, tasks)
+    for task, shape in outputs.items():
+        _check_classes(task, objectives[task], shape[-1])
     losses = {task: loss_of(objectives[task]) for task in trained}
     metrics = {task: metrics_of(objectives[task]) for task in outputs}
     weights = {task: float(objectives[task].weight) for task in trained}
@@ -110,7 +116,13 @@ def compiled(
 
 
 def _task(name: str, shape: tuple[int | None, ...], objective: Objective, *, several: bool) -> Task:
-    return Task(shape, objective.activation, name * several, objective.target or "")
+    return Task(shape, objective.activation, name * several, objective.target or "", objective.tap)
+
+
+def _check_classes(task: str, objective: Objective, units: int | None) -> None:
+    """Refuse class weights that do not fit the head."""
+    if objective.class_weights is not None:
+        fits_head(f"objectives.{task}.class_weights", objective.class_weights, objective.activation, units)
 
 
 def check_stage(stage: Fit, objectives: Mapping[str, Objective], *, validated: bool) -> None:
@@ -124,7 +136,7 @@ def check_stage(stage: Fit, objectives: Mapping[str, Objective], *, validated: b
     Raises:
         SettingError: an optimizer, a loss, a metric or a monitor is unknown.
     """
-    optimizers.build(stage, steps=1)
+    optimizers.build(stage)
     for objective in objectives.values():
         loss_of(objective)
     metrics = {task: metrics_of(objective) for task, objective in objectives.items()}
@@ -180,8 +192,9 @@ def fitted(tasks: Mapping[str, Task], y: Targets, place: str) -> Targets:
     Raises:
         DataError: a shape or a label does not fit; names the task and the batch.
     """
-    sources = {name: task.target or name for name, task in tasks.items()}
-    wanted = list(dict.fromkeys(sources.values()))
+    wanted = list(dict.fromkeys(task.target or name for name, task in tasks.items() if task.target or not task.tap))
+    # The loss of a tap that takes no targets is not shown any; Keras wants some for every output.
+    sources = {name: task.target or (wanted[0] if task.tap else name) for name, task in tasks.items()}
     if len(wanted) == 1 < len(tasks) and not isinstance(y, Mapping):
         y = {wanted[0]: y}
     if isinstance(y, Mapping) != any(task.name for task in tasks.values()) or (
@@ -195,6 +208,8 @@ def fitted(tasks: Mapping[str, Task], y: Targets, place: str) -> Targets:
 
 
 def _fitted(task: Task, y: np.ndarray, place: str) -> np.ndarray:
+    if task.tap:
+        return y
     where = f"{place}, task {task.name}" if task.name else place
     whole = y.dtype.kind in "iu"
     if whole and task.activation == "softmax":
@@ -237,13 +252,20 @@ def _outputs(model: Any, objectives: Mapping[str, Objective]) -> dict[str, tuple
 
 
 def _trained(objectives: Mapping[str, Objective], wanted: Sequence[str] | None) -> list[str]:
-    """Those of the tasks that are wanted, in the model's order, each with the outputs that share its targets."""
+    """Those of the tasks that are wanted, in the model's order, each with the outputs that share its targets.
+
+    A tap without targets belongs to no task, and is trained with each.
+    """
     known = list(objectives)
+    heads = [task for task, objective in objectives.items() if not objective.tap]
+    if not heads:
+        raise check.SettingError(check.sentence("objectives", "one of a task beside the taps", ", ".join(known)))
     for task, objective in objectives.items():
         if objective.target is not None:
-            check.one_of(f"objectives.{task}.target", objective.target, known)
+            check.one_of(f"objectives.{task}.target", objective.target, heads)
     chosen = known if wanted is None else [check.one_of("tasks", task, known) for task in wanted]
-    return [task for task in known if task in chosen or objectives[task].target in chosen]
+    everyones = {task for task, objective in objectives.items() if objective.tap and objective.target is None}
+    return [task for task in known if task in chosen or task in everyones or objectives[task].target in chosen]
 
 
 def _directions(metrics: Mapping[str, list[Any]], trained: Sequence[str], *, several: bool) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""What a stage leaves as it is: the layers that its patterns name, and the heads of the tasks it does not train."""
+"""What a stage leaves as it is: the layers that its patterns name, the heads of the tasks it does not train, and batch
+normalisation where it is to stay."""
 
 from __future__ import annotations
 
@@ -23,11 +24,18 @@ def frozen(model: Any, stage: Fit) -> Iterator[None]:
             output of the model, or nothing is left that trains.
     """
     still = [*trainable.chosen("freeze", model, stage.freeze), *_of_other_tasks(model, stage.tasks)]
+    still += _norms(model) if stage.hold_norms else []
     with trainable.held(model, still):
         if still and not model.trainable_variables:
             expected = "layers with weights that still train"
             raise check.SettingError(check.sentence("freeze", expected, "all of them frozen", "Freeze fewer"))
         yield
+
+
+def _norms(model: Any) -> list[Place]:
+    """Every batch normalisation of a model, also inside of layers that are made of others."""
+    kind = keras.layers.BatchNormalization
+    return [Place(layer.name, layer, ()) for layer in model._flatten_layers() if isinstance(layer, kind)]
 
 
 def _of_other_tasks(model: Any, tasks: Sequence[str] | None) -> list[Place]:

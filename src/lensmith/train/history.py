@@ -7,12 +7,15 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lensmith import check
 from lensmith.files import put_file
+
+if TYPE_CHECKING:
+    from lensmith.train.diagnosis import Diagnosis
 
 HISTORY = "history.jsonl"
 TIMING = "timing.jsonl"
@@ -31,20 +34,42 @@ class Best:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """The rows of a training run, one an epoch, and which of them was the best.
+class Earlier:
+    """What earlier stages of a run did in the same folder.
 
-    A row holds ``epoch`` (from 1), ``loss``, the metrics, the same with ``val_`` in front where there
-    is validation, and ``rate``, the learning rate of the epoch's last step. With several tasks the
-    names begin with the task's. Values of training are means over the epoch, as it went on; values of
-    validation are means over its examples after it.
+    Args:
+        stage: the number of the stage that comes now, from 1; None where it is the only one of its plan.
+        epochs: how many epochs the earlier ones made in all.
+        steps: how many steps they made in all.
+        rows: their rows of the history.
+    """
+
+    stage: int | None = None
+    epochs: int = 0
+    steps: int = 0
+    rows: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The rows of one stage of training, one an epoch, and which of them was the best.
+
+    A row holds ``epoch`` (from 1, over all stages of the run), ``stage`` (its number, where there are
+    several), ``loss``, the metrics, the same with ``val_`` in front where there is validation, ``rate``,
+    the learning rate of the epoch's last step, and ``dropout``, the mean rate of the dropout layers, in a
+    stage in which it follows the gap. With several tasks the names begin with the task's. Values of
+    training are means over the epoch, as it went on; values of validation are means over its examples
+    after it.
 
     Args:
         rows: one an epoch.
         best: the epoch that the monitored value was best in; None when it never was a number.
         monitor: the name of that value.
-        stopped: whether training ended early, for want of improvement.
+        stopped: whether training ended early, for want of improvement or because a callback asked for it.
         restored: the epoch whose weights the model was given back; None when it has the last epoch's.
+        epochs: how many epochs this stage made.
+        steps: how many steps it made.
+        diagnoses: what is wrong with the run, if anything, in words.
     """
 
     rows: tuple[Row, ...]
@@ -52,6 +77,9 @@ class History:
     monitor: str
     stopped: bool
     restored: int | None = None
+    epochs: int = 0
+    steps: int = 0
+    diagnoses: tuple[Diagnosis, ...] = ()
 
     def __getitem__(self, name: str) -> list[float | None]:
         """The values of one name over the epochs."""
@@ -72,10 +100,17 @@ def number(value: Any) -> float:
     return float(str(single)) if single == exact else exact
 
 
-def row(epoch: int, values: Mapping[str, float], rate: float) -> Row:
-    """One epoch's row. JSON has no NaN, so a value that is not finite becomes None."""
+def row(
+    epoch: int, values: Mapping[str, float], rate: float, *, stage: int | None = None, dropout: float | None = None
+) -> Row:
+    """One epoch's row. JSON has no NaN, so a value that is not finite becomes None.
+
+    >>> row(3, {"loss": 0.5, "hopeless": math.nan}, 0.1, stage=2)
+    {'epoch': 3, 'stage': 2, 'loss': 0.5, 'hopeless': None, 'rate': 0.1}
+    """
     finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-    return {"epoch": epoch} | finite | {"rate": rate}
+    numbered = {"epoch": epoch} | ({} if stage is None else {"stage": stage})
+    return numbered | finite | {"rate": rate} | ({} if dropout is None else {"dropout": dropout})
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -4,53 +4,33 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from lensmith import check
-from lensmith.train import history, optimizers
+from lensmith.train import averaging, diagnosis, divergence, history, memory, optimizers, watch
+from lensmith.train.callbacks import Callbacks
 from lensmith.train.compiled import Compiled, Values, compiled, fitted
+from lensmith.train.diagnosis import Diagnosis
+from lensmith.train.epochs import Resized
 from lensmith.train.frozen import frozen
-from lensmith.train.history import Best, History, Row
+from lensmith.train.gap_dropout import dropouts
+from lensmith.train.history import Best, Earlier, History, Row
 from lensmith.train.interrupt import Interrupted, requests
-from lensmith.train.monitor import Monitor, monitors
+from lensmith.train.job import Batches, Job
+from lensmith.train.monitor import monitors, plateau_monitor
 from lensmith.train.objective import Objective, describe
 from lensmith.train.progress import Progress, Silent
+from lensmith.train.schedules import Plateau
 from lensmith.train.stages import Fit
 from lensmith.train.state import State, seed_layers
-from lensmith.train.store import Store
-from lensmith.train.waiting import Positioned, Watched
+from lensmith.train.stepping import train
+from lensmith.train.store import ALONE, Store
 
-
-class Batches(Protocol):
-    """What training needs of its data: so many batches an epoch, each epoch in an order of its own.
-
-    A batch is ``(x, y)``: float32 of shape ``(n, …)`` and one array of targets, or a dict by task.
-    ``fingerprint`` changes when anything changes that decides which batches come.
-    """
-
-    @property
-    def fingerprint(self) -> str: ...
-    def __len__(self) -> int: ...
-    def epoch(self, number: int) -> Positioned: ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Job:
-    """What does not change during a stage."""
-
-    steps: Compiled
-    batches: Batches
-    validation: Batches | None
-    stage: Fit
-    best: Monitor
-    stop: Monitor
-    store: Store
-    progress: Progress
-    asked: list[str]
+__all__ = ["Batches", "evaluate", "fit"]
 
 
 def fit(
@@ -64,6 +44,9 @@ def fit(
     resume: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
+    callbacks: Sequence[Any] = (),
+    earlier: Earlier = ALONE,
+    diagnose: bool = True,
 ) -> History:
     """Train a model for one stage; killed at any moment and resumed, it ends with the same bits.
 
@@ -74,52 +57,68 @@ def fit(
         stage: how to train.
         objectives: what for, by task.
         validation: examples to measure after each epoch.
-        folder: where to write ``checkpoints/``, ``history.jsonl`` and ``timing.jsonl``. Without it
-            nothing is written, and nothing can be resumed.
-        resume: go on from the newest whole checkpoint in the folder, or begin when there is none.
-            The model's own weights do not matter then. A finished stage is not trained again.
+        folder: where to write ``checkpoints/``, ``history.jsonl``, ``watch.jsonl`` and ``timing.jsonl``.
+            Without it nothing is written, and nothing can be resumed.
+        resume: go on from the newest whole checkpoint of this stage in the folder, or begin when there is
+            none. The model's own weights do not matter then. A finished stage is not trained again.
         seed: for random layers that have no seed of their own.
         progress: who is told how far it is; nobody when not given.
+        callbacks: Keras callbacks, and functions of ``(epoch, row, model)`` that are called after each
+            epoch; see :mod:`lensmith.train.callbacks` for what they are told and what resuming does.
+        earlier: what earlier stages did in the same folder; epochs and steps are counted on from there.
+        diagnose: whether the network is looked at while it trains, and its troubles are named.
 
     Returns:
         The history. The model has the weights of the best epoch where ``stage.restore_best`` says so
-        and there is validation, else those of the last.
+        and there is validation, else those of the last; their averages where the stage keeps such.
 
     Raises:
         SettingError: a setting is unknown or does not fit; raised before the first step.
         DataError: a label is outside the range of the model's head.
-        LensmithError: the loss is no longer a finite number; a checkpoint cannot be written; or the
+        LensmithError: the loss is no longer a finite number (the model then has the last finite weights);
+            memory does not suffice for a batch; a callback fails; a checkpoint cannot be written; or the
             run in the folder was begun with other data, another stage or another model.
         Interrupted: Ctrl-C or SIGTERM came; the step was finished and a checkpoint written.
     """
     if len(batches) == 0:
         raise check.DataError("the training part has no batches; there is nothing to learn from")
-    seed_layers(model, seed)
-    with frozen(model, stage):
-        optimizer = optimizers.build(stage, stage.epochs * len(batches))
-        steps = compiled(model, objectives, optimizer, stage.tasks)
-        best, stop = monitors(stage, steps.directions, validated=validation is not None)
+    sized = batches if stage.steps is None else Resized(batches, stage.steps)
+    seed_layers(model, seed, earlier.stage)
+    validated = validation is not None
+    with frozen(model, stage), requests() as asked:
+        steps = compiled(model, objectives, optimizers.build(stage), stage.tasks)
+        best, stop = monitors(stage, steps.directions, validated=validated)
         facts = {
             "stage": stage.to_dict(),
             "objectives": describe(objectives),
-            "batches": batches.fingerprint,
+            "batches": sized.fingerprint,
             "validation": None if validation is None else validation.fingerprint,
             "seed": seed,
         }
-        returns_best = stage.restore_best and validation is not None
-        store = Store(folder, model, facts, keep=stage.keep, remembers_best=returns_best)
-        progress = progress or Silent()
-        with requests() as asked:
-            job = Job(steps, batches, validation, stage, best, stop, store, progress, asked)
-            state = store.begin(resume=resume)
-            try:
-                progress.on_start(stage.epochs, len(batches), state.step)
-                while not state.finished(stage.epochs):
-                    state = _epoch(job, state)
-            finally:
-                progress.on_end()
-        restored = store.restore_best(state.best) if returns_best and state.best is not None else None
-        return History(state.rows, state.best, best.name, state.stopped, restored)
+        store = Store(
+            folder, model, facts, keep=stage.keep, remembers_best=stage.restore_best and validated, earlier=earlier
+        )
+        called = Callbacks(callbacks, model, store.last_good)
+        store.add_facts({"callbacks": called.names} if called.names else {})
+        job = Job(
+            steps=steps,
+            batches=sized,
+            validation=validation,
+            stage=stage,
+            best=best,
+            stop=stop,
+            plateau=plateau_monitor(stage, steps.directions, validated=validated),
+            store=store,
+            progress=progress or Silent(),
+            callbacks=called,
+            dropouts=dropouts(model, stage.dropout, validated=validated),
+            earlier=earlier,
+            asked=asked,
+            diagnosing=diagnose,
+            classes=_classes(steps, objectives),
+        )
+        with _own_dropout(job):
+            return _run(job, store.begin(resume=resume))
 
 
 def evaluate(model: Any, batches: Batches, objectives: Mapping[str, Objective]) -> dict[str, float]:
@@ -136,106 +135,123 @@ def evaluate(model: Any, batches: Batches, objectives: Mapping[str, Objective]) 
 
     Raises:
         DataError: there are no batches, or a label is outside the range of the model's head.
+        LensmithError: memory does not suffice for a batch.
     """
     return _measure(compiled(model, objectives), batches, place="evaluation", asked=())
+
+
+@contextmanager
+def _own_dropout(job: Job) -> Iterator[None]:
+    """After the stage the dropout layers have their own rates again."""
+    try:
+        yield
+    finally:
+        if job.dropouts is not None:
+            job.dropouts.put(job.dropouts.own)
+
+
+def _run(job: Job, state: State) -> History:
+    """Train from a state to the end of the stage."""
+    model, best, length = job.steps.model, job.best.name, len(job.batches)
+    if job.dropouts is not None and state.dropout:
+        job.dropouts.put(state.dropout)
+    known = _diagnoses(job, state)
+    if not state.finished(job.stage):
+        # Of an epoch that is trained and not yet measured, the last step counts as still to come.
+        done = state.step - (state.trained is not None)
+        try:
+            job.progress.on_start(job.stage.epochs, length, done)
+            states = state.callbacks
+            job.callbacks.begin(job.stage.epochs, length, states, inside=state.inside, stopping=state.stopping)
+            while not state.finished(job.stage):
+                state = _epoch(job, state)
+                known = _tell(job, state, known)
+        finally:
+            job.progress.on_end()
+        restored = _final_weights(job, state)
+        job.callbacks.end(state.rows[-1])
+    else:
+        restored = _final_weights(job, state)
+    model.stop_training = state.stopping
+    found = (state.rows, state.best, best, state.stopped, restored)
+    return History(*found, epochs=state.epoch, steps=state.step, diagnoses=known)
+
+
+def _final_weights(job: Job, state: State) -> int | None:
+    """Give the model the weights it ends with; returns the epoch they are of, None for the last."""
+    restored = None
+    if job.stage.restore_best and job.validation is not None and state.best is not None:
+        restored = job.store.restore_best(state.best)
+    if restored is None:
+        averaging.lay(job.steps.model)
+    return restored
 
 
 def _epoch(job: Job, state: State) -> State:
     """Train for the rest of an epoch, measure, write it down."""
     began, saved, waited = time.perf_counter(), state, 0.0
+    number = job.epoch(state)
+    job.callbacks.begin_epoch(number - 1)
     if state.trained is None:
-        state, waited = _train(job, state)
+        state, waited = train(job, state)
     measured: dict[str, float] = {}
+    place = f"epoch {number}, validation"
     if job.validation is not None and not job.asked:
-        place = f"epoch {state.epoch + 1}, validation"
-        measured = _measure(job.steps, job.validation, place=place, asked=job.asked)
+        with averaging.averaged(job.steps.model):
+            measured = _measure(job.steps, job.validation, place=place, asked=job.asked)
     if job.asked:
-        if state is not saved:
-            job.store.save(state)
+        if state is not saved or not state.inside:  # else it is that of the checkpoint, and no step was made
+            job.save(state)
+        if state.rows:
+            job.store.write_history(state)
         raise Interrupted(_interrupted(job, state))
-    _refuse_infinite(job, measured, f"epoch {state.epoch + 1}, validation")
-    row = _row(job, state, measured)
-    state = _judged(job, replace(state, epoch=state.epoch + 1, trained=None, rows=(*state.rows, row)))
-    job.store.save(state)
-    job.store.record(state, seconds=time.perf_counter() - began, steps=state.step - saved.step, waited=waited)
+    _refuse_infinite(job, measured, place, state.rate)
+    values = dict(state.trained or {}) | {f"val_{name}": value for name, value in measured.items()}
+    mean = None if job.dropouts is None else job.dropouts.mean
+    row = history.row(number, values, state.rate, stage=job.earlier.stage, dropout=mean)
+    state = _judged(job, _closed(job, state, row))
+    if job.callbacks.end_epoch(row, values):
+        state = replace(state, stopped=True)
+    seconds, made, waited = time.perf_counter() - began, state.step - saved.step, round(waited, 3)
+    whole = replace(state, **job.callbacks.taken())
+    job.store.close(whole, seconds=seconds, steps=made, waited=waited, last=state.finished(job.stage))
     job.progress.on_epoch(row, waited)
     return state
 
 
-def _train(job: Job, state: State) -> tuple[State, float]:
-    """Make the steps of an epoch that are still to be made, up to its end or a request to stop.
-
-    Gives the state then, and the part of the time that was spent waiting for batches.
-    """
-    steps, every = job.steps, job.stage.checkpoint_every
-    end = (state.epoch + 1) * len(job.batches)
-    iterator = job.batches.epoch(state.epoch)
-    if state.position is not None:
-        iterator.set_state(state.position)
-    watched = Watched(iterator)
-    step, place = state.step, ""
-    values: Values = {}
-    while step < end and not job.asked:
-        before, earlier = values, place
-        place = f"epoch {state.epoch + 1}, step {step + 1}"
-        x, y = _next(watched, place, len(job.batches))
-        y = fitted(steps.tasks, y, place)
-        if not values:
-            steps.build(x, y)
-            job.store.begin_metrics(going_on=state.position is not None)
-        values = steps.train(x, y)
-        step += 1
-        # The loss of the step before is looked at while this one runs, so that no device waits.
-        _refuse_infinite(job, before, earlier)
-        job.progress.on_step(step, partial(steps.floats, values), watched.share)
-        if every and step % every == 0 and step < end:
-            _refuse_infinite(job, values, place)
-            job.store.save(replace(state, step=step, position=iterator.get_state()))
-    waited = watched.share
-    if not values:
-        return state, waited
-    _refuse_infinite(job, values, place)
-    if step < end:
-        return replace(state, step=step, position=iterator.get_state()), waited
-    return replace(state, step=step, position=None, trained=steps.floats(values)), waited
-
-
-def _measure(steps: Compiled, batches: Batches, *, place: str, asked: Sequence[str]) -> dict[str, float]:
-    """The values over all batches, or over those before a request to stop."""
-    values: Values = {}
-    for x, y in batches.epoch(0):
-        if asked:
-            return {}
-        y = fitted(steps.tasks, y, place)
-        if not values:
-            steps.build(x, y)
-            steps.model.reset_metrics()
-        values = steps.test(x, y)
-    if not values:
-        raise check.DataError(f"{place}: there are no batches to measure on")
-    return steps.floats(values)
-
-
-def _next(iterator: Watched, place: str, expected: int) -> tuple[Any, Any]:
-    try:
-        return next(iterator)
-    except StopIteration:
-        text = check.sentence(place, f"{expected} batches an epoch, which is their length", "fewer")
-        raise check.DataError(text) from None
-
-
-def _row(job: Job, state: State, measured: Mapping[str, float]) -> Row:
-    values = dict(state.trained or {}) | {f"val_{name}": value for name, value in measured.items()}
-    rate = optimizers.rate_at(job.stage, state.step - 1, job.stage.epochs * len(job.batches))
-    return history.row(state.epoch + 1, values, rate)
+def _closed(job: Job, state: State, row: Row) -> State:
+    """The state after an epoch with this row, before anything is made of it."""
+    watched = state.watched
+    if job.diagnosing:
+        trace = watch.Trace() if state.trace is None else watch.Trace.from_dict(state.trace)
+        watched = (*watched, watch.row(job.epoch(state), trace, state.seen))
+    return replace(
+        state,
+        epoch=state.epoch + 1,
+        trained=None,
+        running=None,
+        trace=None,
+        seen=None,
+        rows=(*state.rows, row),
+        watched=watched,
+    )
 
 
 def _judged(job: Job, state: State) -> State:
-    """The state with its newest row compared with the best one, and with the patience there is."""
+    """The state with all that follows from its newest row: the best epoch, patience, and what the next epoch has."""
     row, stop = state.rows[-1], job.stage.stop
     value = row[job.best.name]
     if value is not None and job.best.improves(value, on=state.best.value if state.best else None):
-        state = replace(state, best=Best(state.epoch, state.step, value))
+        best = Best(job.earlier.epochs + state.epoch, job.earlier.steps + state.step, value)
+        state = replace(state, best=best)
+    schedule = job.stage.schedule
+    if isinstance(schedule, Plateau) and job.plateau is not None:
+        value = row[job.plateau.name]
+        improved = job.plateau.improves(value, on=state.memory.get("best"), by=schedule.min_delta)
+        state = replace(state, memory=schedule.after_epoch(state.memory, value, improved=improved))
+    if job.dropouts is not None:
+        job.dropouts.put(job.dropouts.after(row))
+        state = replace(state, dropout=job.dropouts.rates)
     if stop is None:
         return state
     value = row[job.stop.name]
@@ -245,15 +261,71 @@ def _judged(job: Job, state: State) -> State:
     return replace(state, waited=waited, stopped=waited >= stop.patience)
 
 
-def _refuse_infinite(job: Job, values: Values, place: str) -> None:
-    if not values or math.isfinite(loss := float(values["loss"])):
+def _measure(steps: Compiled, batches: Batches, *, place: str, asked: Sequence[str]) -> dict[str, float]:
+    """The values over all batches, or over those before a request to stop."""
+    values: Values = {}
+    for x, y in batches.epoch(0):
+        if asked:
+            return {}
+        y = fitted(steps.tasks, y, place)
+        try:
+            if not values:
+                steps.build(x, y)
+                steps.model.reset_metrics()
+            values = steps.test(x, y)
+        except Exception as error:
+            if memory.out_of_memory(error):
+                step = steps.model.test_on_batch
+                raise memory.refusal(error, steps.model, step, x, y, place, "Nothing was changed") from error
+            raise
+    if not values:
+        raise check.DataError(f"{place}: there are no batches to measure on")
+    return steps.floats(values)
+
+
+def _refuse_infinite(job: Job, measured: Mapping[str, float], place: str, rate: float) -> None:
+    """Refuse a validation loss that is no number; the model has its last finite weights then."""
+    if not measured or math.isfinite(loss := measured["loss"]) or job.validation is None:
         return
-    text = check.sentence(place, "a loss that is a finite number", f"{loss}")
-    raise check.LensmithError(f"{text}. {job.store.last_good()}. Try a rate lower than {job.stage.rate:g}")
+    reason, remedy = divergence.why(divergence.broken_in(job.validation.epoch(0)), (), rate, job.steps.model)
+    job.store.put_back()
+    raise divergence.refusal(place, loss, reason, job.store.last_good(), remedy)
+
+
+def _diagnoses(job: Job, state: State) -> tuple[Diagnosis, ...]:
+    """What is wrong with the stage so far."""
+    if not job.diagnosing or not state.rows:
+        return ()
+    times = job.store.times
+    seconds = sum(row["seconds"] for row in times)
+    waited = sum(row["waited_for_data"] * row["seconds"] for row in times) / seconds if seconds else None
+    return diagnosis.diagnose(state.rows, state.watched, classes=job.classes, waited=waited, seconds=seconds or None)
+
+
+def _classes(steps: Compiled, objectives: Mapping[str, Objective]) -> dict[str, int]:
+    """How many classes each task has whose loss is a cross-entropy."""
+    found = {}
+    for task, objective in objectives.items():
+        name = objective.loss if isinstance(objective.loss, str) else type(objective.loss).__name__
+        size = steps.tasks[task].shape[-1] if task in steps.tasks and steps.tasks[task].shape else None
+        if "crossentropy" in str(name).lower() and objective.activation != "linear" and size:
+            found[task] = 2 if objective.activation == "sigmoid" else size
+    return found
+
+
+def _tell(job: Job, state: State, known: tuple[Diagnosis, ...]) -> tuple[Diagnosis, ...]:
+    """Tell of what was not known before, and return all that is."""
+    found = _diagnoses(job, state)
+    kinds = {one.kind for one in known}
+    new = tuple(one for one in found if one.kind not in kinds)
+    if new:
+        job.progress.on_diagnosis(new)
+    return found
 
 
 def _interrupted(job: Job, state: State) -> str:
-    where = f"{job.asked[0]}: training stopped in epoch {state.epoch + 1} after step {state.step}"
+    step = job.earlier.steps + state.step
+    where = f"{job.asked[0]}: training stopped in epoch {job.epoch(state)} after step {step}"
     if job.store.folder is None:
         return f"{where}; nothing was saved, as no folder was given"
     return f"{where}. Everything is saved in {job.store.folder}; resume to go on"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lensmith import check
-from lensmith.train.schedules import Mode
+from lensmith.train.schedules import Mode, Plateau
 from lensmith.train.stages import Fit, Patience
 
 Direction = Literal["min", "max"]
@@ -42,21 +42,41 @@ def monitors(stage: Fit, directions: Mapping[str, Direction | None], *, validate
         validated: whether there is validation, and with it the same names with ``val_`` in front.
 
     Raises:
-        SettingError: there will be no such value, or nobody knows which way it is better.
+        SettingError: there will be no such value, or nobody knows which way it is better. This is looked up for a
+            plateau's monitor too.
 
     Example:
         >>> best, stop = monitors(Fit(), {"loss": "min"}, validated=False)
         >>> best.name, stop.name
         ('loss', 'loss')
     """
-    known = dict(directions)
-    if validated:
-        known |= {f"val_{name}": way for name, way in directions.items()}
+    known = _values(directions, validated=validated)
     best = _monitor("monitor", stage.monitor, stage.mode, known)
+    plateau_monitor(stage, directions, validated=validated)
     stop = stage.stop or Patience()
     if stop.monitor is None:
         return best, best
     return best, _monitor("stop.monitor", stop.monitor, stop.mode, known)
+
+
+def plateau_monitor(stage: Fit, directions: Mapping[str, Direction | None], *, validated: bool) -> Monitor | None:
+    """The value by which a plateau cuts the rate; None where the stage's schedule is another. As :func:`monitors`.
+
+    >>> plateau_monitor(Fit(schedule=Plateau(monitor="accuracy")), {"loss": "min", "accuracy": "max"}, validated=False)
+    Monitor(name='accuracy', direction='max')
+    """
+    known, plateau = _values(directions, validated=validated), stage.schedule
+    if not isinstance(plateau, Plateau):
+        return None
+    if plateau.monitor is None:
+        return _monitor("monitor", stage.monitor, stage.mode, known)
+    return _monitor("schedule.monitor", plateau.monitor, plateau.mode, known)
+
+
+def _values(directions: Mapping[str, Direction | None], *, validated: bool) -> dict[str, Direction | None]:
+    """The names of all values in a row of the history."""
+    measured = {f"val_{name}": way for name, way in directions.items()} if validated else {}
+    return {**directions, **measured}
 
 
 def _monitor(place: str, name: str, mode: Mode, known: Mapping[str, Direction | None]) -> Monitor:

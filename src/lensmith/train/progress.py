@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from lensmith.train.diagnosis import Diagnosis
 from lensmith.train.history import Row
 
 # How often the values beside the bar are renewed, in seconds. Reading them waits for the device.
@@ -22,10 +23,10 @@ class Progress(Protocol):
     """What training tells whoever watches it."""
 
     def on_start(self, epochs: int, steps: int, done: int) -> None:
-        """Training begins: so many epochs of so many steps, of which ``done`` steps were made before."""
+        """A stage begins: so many epochs of so many steps, of which ``done`` steps were made before."""
 
     def on_step(self, step: int, values: Callable[[], dict[str, float]], waited: float) -> None:
-        """Step number ``step`` (from 1, over all epochs) was made.
+        """Step number ``step`` (from 1, over all epochs of the stage) was made.
 
         Call ``values`` for the means over the epoch so far, but not at every step: it waits for the device.
         ``waited`` is the part of the epoch's time so far, 0..1, in which training waited for its data.
@@ -33,6 +34,9 @@ class Progress(Protocol):
 
     def on_epoch(self, row: Row, waited: float) -> None:
         """An epoch and its validation are done; ``waited`` as above, over the whole epoch."""
+
+    def on_diagnosis(self, found: Sequence[Diagnosis]) -> None:
+        """Something is wrong with the run that was not told before."""
 
     def on_end(self) -> None:
         """Training has ended, for whatever reason."""
@@ -44,6 +48,7 @@ class Silent:
     def on_start(self, epochs: int, steps: int, done: int) -> None: ...
     def on_step(self, step: int, values: Callable[[], dict[str, float]], waited: float) -> None: ...
     def on_epoch(self, row: Row, waited: float) -> None: ...
+    def on_diagnosis(self, found: Sequence[Diagnosis]) -> None: ...
     def on_end(self) -> None: ...
 
 
@@ -62,10 +67,11 @@ class RichProgress:
         self._bar: Bar | None = None
         self._task = TaskID(0)
         self._epochs = self._steps = 1
+        self._finished = 0
         self._shown = 0.0
 
     def on_start(self, epochs: int, steps: int, done: int) -> None:
-        self._epochs, self._steps = epochs, steps
+        self._epochs, self._steps, self._finished = epochs, steps, done // steps
         if not self._console.is_terminal:
             return
         columns = (
@@ -89,11 +95,16 @@ class RichProgress:
         self._bar.update(self._task, completed=step, description=self._epoch_of(step - 1), values=shown)
 
     def on_epoch(self, row: Row, waited: float) -> None:
-        values = {name: value for name, value in row.items() if name != "epoch"}
-        line = f"epoch {row['epoch']}/{self._epochs}  {_listed(values)}"
+        self._finished += 1  # the row counts over all stages
+        values = {name: value for name, value in row.items() if name not in ("epoch", "stage")}
+        line = f"epoch {self._finished}/{max(self._epochs, self._finished)}  {_listed(values)}"
         if waited >= _WORTH_TELLING:
             line += f"  ({waited:.0%} of the time waiting for data)"
         self._console.print(line, highlight=False, soft_wrap=True)
+
+    def on_diagnosis(self, found: Sequence[Diagnosis]) -> None:
+        for one in found:
+            self._console.print(f"{one.kind}: {one.evidence}. {one.advice}", highlight=False, soft_wrap=True)
 
     def on_end(self) -> None:
         if self._bar is not None:

@@ -131,8 +131,8 @@ class Fit:
         check.between("warmup", self.warmup, 0.0, self.epochs)
         if self.steps is not None:
             check.positive("steps", self.steps)
-        if self.average is not None:
-            check.between("average", self.average, 0.0, 1.0)
+        if self.average is not None and check.between("average", self.average, 0.0, 1.0) == 1.0:
+            raise check.SettingError(check.sentence("average", "a number from 0 to below 1", self.average))
         if self.checkpoint_every is not None:
             check.positive("checkpoint_every", self.checkpoint_every)
         check.between("rate", self.rate, 0.0, float("inf"))
@@ -184,6 +184,9 @@ class Warmup:
     keep: int = 2
     ramp: Ramp = RAMP
 
+    def __post_init__(self) -> None:
+        self.to_fit()  # refuses what is wrong
+
     def to_fit(self) -> Fit:
         """The stage as the loop takes it: it ends with the weights of its last step, not of its best epoch."""
         shared = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "ramp"}
@@ -210,7 +213,8 @@ class Draw:
     optimizer: str | Mapping[str, Any] = "adam"
 
     def __post_init__(self) -> None:
-        check.between("draws", self.draws, 2, math.inf)
+        if isinstance(self.draws, bool) or not isinstance(self.draws, int) or self.draws < 2:
+            raise check.SettingError(check.sentence("draws", "a whole number of at least 2", repr(self.draws)))
         check.positive("steps", self.steps)
         check.between("rate", self.rate, 0.0, math.inf)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from lensmith import check
 from lensmith.backend import keras
 from lensmith.train.checkpoint import Arrays
 from lensmith.train.history import Best, Row
+from lensmith.train.schedules import Memory, Ramp
+from lensmith.train.stages import Fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +23,24 @@ class State:
     """Where a training run stands, besides its arrays.
 
     Args:
-        epoch: how many epochs are finished.
-        step: how many steps have been made in all.
+        epoch: how many epochs of the stage are finished.
+        step: how many of its steps have been made.
         position: where in the epoch's batches the next one is; None at the start of an epoch.
         trained: the epoch's training values, when only its validation is still to come.
         rows: the history so far.
         best: the best epoch so far.
         patience: the value that the next epoch has to improve on, if training is not to stop.
         waited: for how many epochs it was not improved on.
-        stopped: whether that was too long.
+        stopped: whether that was too long, or somebody asked to stop.
+        memory: what a schedule remembers that goes by what was measured.
+        running: the mean loss over the epoch so far and over how many examples it is; None at its start.
+        rate: that the last step was made with.
+        trace: how the loss went in the epoch, see :mod:`lensmith.train.watch`.
+        seen: what was seen of the network before the epoch's first step.
+        watched: the rows of ``watch.jsonl`` of the stage.
+        dropout: the rates of the dropout layers in force, where they follow the gap.
+        callbacks: the states of the callbacks, in their order.
+        stopping: whether a callback asked to stop at the end of the epoch.
     """
 
     epoch: int = 0
@@ -41,18 +52,40 @@ class State:
     patience: float | None = None
     waited: int = 0
     stopped: bool = False
+    memory: Memory = field(default_factory=dict)
+    running: tuple[float, int] | None = None
+    rate: float = 0.0
+    trace: Mapping[str, Any] | None = None
+    seen: Mapping[str, Any] | None = None
+    watched: tuple[Mapping[str, Any], ...] = ()
+    dropout: tuple[float, ...] = ()
+    callbacks: tuple[Any, ...] = ()
+    stopping: bool = False
 
-    def finished(self, epochs: int) -> bool:
-        """Whether nothing is left to do in a stage of so many epochs."""
-        return self.stopped or self.epoch >= epochs
+    @property
+    def inside(self) -> bool:
+        """Whether it is inside an epoch."""
+        return self.position is not None or self.trained is not None
+
+    def finished(self, stage: Fit) -> bool:
+        """Whether nothing is left to do in a stage."""
+        if self.stopped or self.epoch < stage.epochs:
+            return self.stopped
+        ramp = stage.schedule
+        return not (isinstance(ramp, Ramp) and ramp.unfinished(self.epoch, stage.epochs, self.memory))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> State:
-        best = None if values["best"] is None else Best(**values["best"])
-        return State(**dict(values) | {"rows": tuple(values["rows"]), "best": best})
+        read = dict(values)
+        for name in ("rows", "watched", "dropout", "callbacks"):
+            read[name] = tuple(read.get(name, ()))
+        read["best"] = None if read["best"] is None else Best(**read["best"])
+        mean = read.get("running")
+        read["running"] = None if mean is None else (mean[0], mean[1])
+        return State(**read)
 
 
 def variables_of(model: Any) -> dict[str, list[Any]]:
@@ -86,14 +119,24 @@ def put(variables: Sequence[Any], arrays: Arrays, place: str) -> None:
         variable.assign(arrays[name])
 
 
-def seed_layers(model: Any, seed: int) -> None:
+def seed_layers(model: Any, seed: int, stage: int | None = None) -> None:
     """Give every random layer that has no seed of its own one that follows from ``seed``.
 
     Without it, dropout on torch draws from a generator of the whole process instead of from its own
     variable, and a resumed run could not go on with the same masks.
+
+    In the second stage of a run and later ones, every random layer begins with a state that follows from the seed and
+    the stage's number: the states that earlier stages left are not among the weights that a finished stage leaves.
     """
-    generators = [one for layer in model._flatten_layers() for one in layer._seed_generators]
-    unseeded = [one for one in dict.fromkeys(generators) if one.get_config()["seed"] is None]
+    generators = list(dict.fromkeys(one for layer in model._flatten_layers() for one in layer._seed_generators))
+    if stage is not None and stage > 1:
+        states = np.random.SeedSequence([seed, stage]).generate_state(max(len(generators), 1))
+        for generator, drawn in zip(generators, states, strict=False):
+            if generator.get_config()["seed"] is None:
+                generator._initial_seed = int(drawn) >> 1
+            generator.state.assign(np.array([int(drawn) >> 1, 0], dtype=generator.state.dtype))
+        return
+    unseeded = [one for one in generators if one.get_config()["seed"] is None]
     seeds = np.random.SeedSequence(seed).generate_state(len(unseeded)) if unseeded else ()
     for generator, drawn in zip(unseeded, seeds, strict=True):
         generator._initial_seed = int(drawn) >> 1  # below 2**31, which every backend can hold

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,30 @@ import numpy as np
 
 from lensmith import backend, check
 from lensmith.backend import keras
-from lensmith.train import checkpoint, history
+from lensmith.train import averaging, checkpoint, history, watch
 from lensmith.train.checkpoint import Arrays, Checkpoint
-from lensmith.train.history import Best
+from lensmith.train.history import Best, Earlier
 from lensmith.train.stages import HOUSEKEEPING
 from lensmith.train.state import State, arrays_of, put, variables_of
 
+ALONE = Earlier()
+
 _log = logging.getLogger("lensmith.train")
+
+# Writing a checkpoint may take one part in so many of the time.
+_SHARE = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a checkpoint holds, not yet written."""
+
+    step: int
+    arrays: Mapping[str, Arrays]
+    content: Mapping[str, Any]
+
+    def write(self, folder: Path) -> Path:
+        return checkpoint.write(folder, self.step, self.arrays, self.content)
 
 
 class Store:
@@ -30,29 +49,51 @@ class Store:
         facts: what the stage was begun with; resuming with anything else is refused.
         keep: how many of the newest checkpoints to keep.
         remembers_best: whether :meth:`restore_best` will be asked for.
+        earlier: what earlier stages did in the same folder.
     """
 
     def __init__(
-        self, folder: Path | None, model: Any, facts: Mapping[str, Any], *, keep: int, remembers_best: bool
+        self,
+        folder: Path | None,
+        model: Any,
+        facts: Mapping[str, Any],
+        *,
+        keep: int,
+        remembers_best: bool,
+        earlier: Earlier = ALONE,
     ) -> None:
         self.folder = folder
         self._model = model
         self._facts = json.loads(json.dumps(facts, default=str))
         self._keep = keep
         self._remembers_best = remembers_best
+        self._earlier = earlier
         self._best: Arrays = {}
+        self._last: Arrays = {}
         self._metrics: Arrays = {}
+        self._times: list[Mapping[str, Any]] = []
+        self._held: _Taken | None = None  # the best, where it is not written yet
+        self._cost, self._written = 0.0, time.perf_counter()
+
+    def add_facts(self, facts: Mapping[str, Any]) -> None:
+        """More of what the stage was begun with."""
+        self._facts |= json.loads(json.dumps(facts, default=str))
 
     def begin(self, *, resume: bool) -> State:
         """The state to go on from; the model and its optimizer are put into it.
 
+        Where the folder holds only checkpoints of an earlier stage this one begins anew: its first checkpoint is
+        written, and then those are deleted.
+
         Raises:
-            SettingError: there is something in the folder and it is not to be resumed, or no folder.
+            SettingError: there is something in the folder and it is not to be resumed, or no folder, or a checkpoint
+                of a later stage.
             LensmithError: the folder holds another run, or none of its checkpoints is whole.
         """
         if self.folder is None:
             if resume:
                 raise check.SettingError(check.sentence("resume", "a folder to resume from", "none"))
+            self.save(State())
             return State()
         self.folder.mkdir(parents=True, exist_ok=True)
         found, broken = checkpoint.latest(self._checkpoints)
@@ -63,12 +104,21 @@ class Store:
             raise check.SettingError(check.sentence(str(self.folder), expected, earlier[-1].name, remedy))
         for problem in broken:
             _log.warning("passed over the checkpoint %s: %s", problem.source, problem.reason)
-        if found is not None:
+        if found is not None and self._is_of_this_stage(found):
             return self._go_on(found)
-        if broken:
+        if found is None and broken:
             raise check.LensmithError(f"none of the checkpoints in {self._checkpoints} is whole; begin anew")
+        if found is not None:
+            self._same_conditions(found)
         # From here on a kill loses nothing, not even the initial weights.
+        began = time.perf_counter()
         self.save(State())
+        self._written = time.perf_counter()
+        self._cost = self._written - began
+        first = self._checkpoints / checkpoint.name_of(self._earlier.steps)
+        checkpoint.prune(self._checkpoints, newest=first, keep=1)
+        if self._earlier.rows:
+            self.write_history(State())
         return State()
 
     def save(self, state: State) -> None:
@@ -78,39 +128,67 @@ class Store:
             LensmithError: a weight is not a finite number, or the disk refuses. The last checkpoint
                 stays as it is.
         """
-        variables = variables_of(self._model)
+        step = self._earlier.steps + state.step
         if self.folder is None:
-            if self._remembers_best and state.best is not None and state.best.step == state.step:
-                self._best = arrays_of(variables["variables"])
+            self._last = arrays_of(variables_of(self._model)["variables"])
+            if self._remembers_best and state.best is not None and state.best.step == step:
+                self._best = self._averaged_arrays()
             return
-        arrays = {group: arrays_of(found) for group, found in variables.items()}
-        for name, array in arrays["variables"].items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                place = f"step {state.step}, {name}"
-                text = check.sentence(place, "finite numbers", "some that are not")
-                raise check.LensmithError(f"{text}. {self.last_good()}. Try a lower rate")
-        content = {
-            "state": state.to_dict(),
-            "facts": self._facts,
-            "backend": keras.config.backend(),
-            "threads": backend.threads(),
-        }
-        written = checkpoint.write(self._checkpoints, state.step, arrays, content)
+        taken = self._taken(state)
+        if self._held is not None and state.best is not None and self._held.step == state.best.step:
+            self._held.write(self._checkpoints)
+        self._held = None
+        written = taken.write(self._checkpoints)
         best = [] if state.best is None else [checkpoint.name_of(state.best.step)]
         checkpoint.prune(self._checkpoints, newest=written, keep=self._keep, also=best)
 
-    def record(self, state: State, *, seconds: float, steps: int, waited: float) -> None:
-        """Write the history, and how long its newest epoch took, and what part of it data were waited for.
+    def close(self, state: State, *, seconds: float, steps: int, waited: float, last: bool) -> None:
+        """Write a checkpoint and the history after an epoch, and how long it took and for what part data were waited.
+
+        Where epochs are so short that writing would take more than a thirtieth of the time, it waits for a later one;
+        what was the best meanwhile is kept in memory until then. A run that is killed makes more steps again then, to
+        the same bits.
 
         The history holds no time of day and no speed, so that a resumed run's is equal to the byte to
         that of one never stopped; these go to a file of their own.
         """
-        if self.folder is None:
-            return
         speed = round(steps / seconds, 3)
-        timing = {"epoch": state.epoch, "seconds": round(seconds, 3), "steps_per_second": speed}
+        epoch = self._earlier.epochs + state.epoch
+        timing = {"epoch": epoch, "seconds": round(seconds, 3), "steps_per_second": speed}
         timing["waited_for_data"] = round(waited, 3)
-        self._write_history(state, timing)
+        self._times.append(timing)
+        began = time.perf_counter()
+        if last or self.folder is None or began - self._written >= _SHARE * self._cost:
+            self.save(state)
+            if self.folder is not None:
+                self.write_history(state)
+            self._written = time.perf_counter()
+            self._cost = self._written - began
+        elif self._remembers_best and state.best is not None and state.best.epoch == epoch:
+            self._held = self._taken(state)
+
+    def _taken(self, state: State) -> _Taken:
+        """A copy of everything that a checkpoint holds, which is known to be finite."""
+        step = self._earlier.steps + state.step
+        arrays = {group: arrays_of(found) for group, found in variables_of(self._model).items()}
+        for name, array in arrays["variables"].items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                text = check.sentence(f"step {step}, {name}", "finite numbers", "some that are not")
+                self.put_back()
+                raise check.LensmithError(f"{text}. {self.last_good()}. Try a lower rate")
+        content = {
+            "state": state.to_dict(),
+            "stage": self._earlier.stage,
+            "facts": self._facts,
+            "backend": keras.config.backend(),
+            "threads": backend.threads(),
+        }
+        return _Taken(step, arrays, content)
+
+    @property
+    def times(self) -> tuple[Mapping[str, Any], ...]:
+        """The rows of ``timing.jsonl`` that are of this stage, as far as they are known."""
+        return tuple(self._times)
 
     def begin_metrics(self, *, going_on: bool) -> None:
         """Set the running means of the metrics to what they were in the middle of the epoch, or to nothing."""
@@ -127,8 +205,19 @@ class Store:
         if not isinstance(found, Checkpoint):
             _log.warning("the best weights are lost, the last ones stay: %s: %s", found.source, found.reason)
             return None
-        put(variables_of(self._model)["variables"], found.arrays("variables"), str(found.path))
+        variables = variables_of(self._model)
+        put(variables["variables"], found.arrays("variables"), str(found.path))
+        if averaging.averages(self._model):
+            put(variables["optimizer"], found.arrays("optimizer"), str(found.path))
+            averaging.lay(self._model)
         return best.epoch
+
+    def put_back(self) -> None:
+        """Put the weights of the newest checkpoint into the model, or those that were last kept in memory."""
+        found = checkpoint.latest(self._checkpoints)[0] if self.folder is not None else None
+        arrays = self._last if found is None else found.arrays("variables")
+        if arrays:
+            put(variables_of(self._model)["variables"], arrays, "weights before the loss was no number")
 
     def last_good(self) -> str:
         """A sentence that names the newest checkpoint."""
@@ -147,8 +236,24 @@ class Store:
         self._metrics = found.arrays("metrics")
         self._same_conditions(found)
         state = State.from_dict(found.state["state"])
-        self._write_history(state)
+        first, last = self._earlier.epochs, self._earlier.epochs + state.epoch
+        times = history.read((self.folder or Path()) / history.TIMING)
+        self._times = [row for row in times if first < row["epoch"] <= last]
+        self.write_history(state)
         return state
+
+    def _averaged_arrays(self) -> Arrays:
+        with averaging.averaged(self._model):
+            return arrays_of(variables_of(self._model)["variables"])
+
+    def _is_of_this_stage(self, found: Checkpoint) -> bool:
+        """Whether a checkpoint is of this stage, and not of an earlier one."""
+        then, now = found.state.get("stage") or 1, self._earlier.stage or 1
+        if then > now:
+            expected = f"a checkpoint of stage {now} or of an earlier one"
+            remedy = "Resume the run with the plan it was begun with"
+            raise check.SettingError(check.sentence(str(found.path), expected, f"one of stage {then}", remedy))
+        return bool(then == now)
 
     def _check_facts(self, found: Checkpoint) -> None:
         then, now = _flat(found.state["facts"]), _flat(self._facts)
@@ -168,12 +273,20 @@ class Store:
             text = "the run was begun on %s and goes on on %s: it will not end with the same bits"
             _log.warning(text, found.state["backend"], keras.config.backend())
 
-    def _write_history(self, state: State, *timing: Mapping[str, Any]) -> None:
-        folder = self.folder or Path()
-        earlier = [row for row in history.read(folder / history.TIMING) if row["epoch"] <= state.epoch]
+    def write_history(self, state: State) -> None:
+        """Write the history up to a state, with the files beside it; does nothing without a folder."""
+        if self.folder is None:
+            return
+        folder, before = self.folder, self._earlier.epochs
+        seen, times = (
+            [row for row in history.read(folder / name) if row["epoch"] <= before]
+            for name in (watch.WATCH, history.TIMING)
+        )
         try:
-            history.write(folder / history.HISTORY, state.rows)
-            history.write(folder / history.TIMING, [*earlier, *timing])
+            history.write(folder / history.HISTORY, [*self._earlier.rows, *state.rows])
+            if seen or state.watched:
+                history.write(folder / watch.WATCH, [*seen, *state.watched])
+            history.write(folder / history.TIMING, [*times, *self._times])
         except check.LensmithError as error:
             raise check.LensmithError(f"{error}. {self.last_good()}. {checkpoint.then_resume(error)}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup
@@ -19,6 +20,7 @@ _MOST_POINTS = 500
 _DOTS_UP_TO = 40  # epochs for which every value gets a dot that can be pointed at
 
 Row = Mapping[str, float | None]
+Borders = Sequence[tuple[float, str]]  # where on the axis, and what to write there
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,19 @@ class Chart:
     drawing: Markup
 
 
+def stage_borders(history: Sequence[Row]) -> tuple[tuple[float, str], ...]:
+    """Where on the axis of epochs a stage begins after another, half-way between two epochs, and what to write there.
+
+    >>> stage_borders([{"epoch": 1, "stage": 1}, {"epoch": 2, "stage": 2}])
+    ((1.5, 'stage 2'),)
+    """
+    return tuple(
+        (((before["epoch"] or 0) + (after["epoch"] or 0)) / 2, f"stage {after['stage']:g}")
+        for before, after in pairwise(history)
+        if after.get("stage") is not None and after["stage"] != before.get("stage")
+    )
+
+
 def thin(history: Sequence[Row], best: int | None) -> tuple[Row, ...]:
     """At most about 400 of the rows, evenly spaced; the best and the last are kept."""
     every = math.ceil(len(history) / _MOST_EPOCHS)
@@ -63,20 +78,21 @@ def curves(history: Sequence[Row], best: int | None) -> tuple[Chart, ...]:
     """
     rows = thin(history, best)
     names = dict.fromkeys(name.removeprefix("val_") for row in rows for name in row)
-    measured = [name for name in names if name not in ("epoch", "rate")]
-    charts = [_curve(rows, name, best) for name in sorted(measured, key=lambda name: name != "loss")]
+    measured = [name for name in names if name not in ("epoch", "rate", "stage")]
+    borders = stage_borders(history)
+    charts = [_curve(rows, name, best, borders) for name in sorted(measured, key=lambda name: name != "loss")]
     if len({row.get("rate") for row in rows}) > 1:
-        charts.append(_curve(rows, "rate", best))
+        charts.append(_curve(rows, "rate", best, borders))
     return tuple(charts)
 
 
-def _curve(rows: Sequence[Row], name: str, best: int | None) -> Chart:
+def _curve(rows: Sequence[Row], name: str, best: int | None, borders: Borders) -> Chart:
     epochs = [int(row["epoch"] or 0) for row in rows]
     at = epochs.index(best) if best in epochs else len(rows) - 1
     keys = [(key, words) for key, words in ((name, "training"), (f"val_{name}", "validation")) if _has(rows, key)]
     lines = tuple(_line(rows, key, words, at, main=key == keys[-1][0]) for key, words in keys)
     title = "learning rate" if name == "rate" else wording.plain(name)
-    return Chart(title, lines, _draw(title, name, epochs, lines, best))
+    return Chart(title, lines, _draw(title, name, epochs, lines, best, borders))
 
 
 def _has(rows: Sequence[Row], key: str) -> bool:
@@ -93,17 +109,27 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _draw(title: str, name: str, epochs: Sequence[int], lines: Sequence[Line], best: int | None) -> Markup:
+def _draw(
+    title: str, name: str, epochs: Sequence[int], lines: Sequence[Line], best: int | None, borders: Borders
+) -> Markup:
     found = [value for line in lines for value in line.values if value is not None]
     up = ticks(min(found, default=0), max(found, default=1))
     frame = Frame(Scale(epochs[0], epochs[-1], _LEFT, _RIGHT), Scale(up[0], up[-1], _BOTTOM, _TOP))
     across = ticks(epochs[0], epochs[-1], 6, whole=True)
     drawn = [frame.draw(across, up, "epoch", percent=wording.is_share(name))]
+    drawn += [_border(frame, *border) for border in borders]
     if best in epochs:
         drawn.append(_best(frame, best or 0))
     drawn += [_path(frame, epochs, line, best) for line in lines]
     says = f"{title} to epoch {epochs[-1]}: " + ", ".join(f"{line.name} {line.shown}".strip() for line in lines)
     return svg.picture(_WIDTH, _HEIGHT, says, *drawn)
+
+
+def _border(frame: Frame, at: float, words: str) -> Markup:
+    """Where a stage begins; its name stands lower than that of the best epoch."""
+    x = frame.x(at)
+    side, shift = ("start", 6) if x < (_LEFT + _RIGHT) / 2 else ("end", -6)
+    return svg.line((x, _TOP), (x, _BOTTOM), "border") + svg.text(x + shift, _TOP + 10, words, f"tick {side}")
 
 
 def _best(frame: Frame, best: int) -> Markup:

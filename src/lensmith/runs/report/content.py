@@ -119,6 +119,9 @@ class Content:
         stopped: whether training ended early.
         part: which part the results were measured on.
         results: one a task.
+        diagnosis: the troubles of the training, each with ``kind``, ``epoch``, ``evidence`` and ``advice``, as
+            ``train.diagnosis.Diagnosis.to_dict()``; None where nobody looked.
+        watched: rows of ``watch.jsonl``, of which the page reads the gradients by layer.
         outline: the model's parts, from ``compose.outline``.
         audit: ``data.Audit.to_dict()``, of which the page reads ``kind``, ``counts``, ``heights``, ``widths``,
             ``findings`` and ``set_aside``.
@@ -141,6 +144,8 @@ class Content:
     stopped: bool = False
     part: str = "test"
     results: tuple[TaskResult, ...] = ()
+    diagnosis: tuple[Mapping[str, Any], ...] | None = None
+    watched: tuple[Mapping[str, Any], ...] = ()
     outline: tuple[Part, ...] = ()
     audit: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[int, np.ndarray] = field(default_factory=dict)

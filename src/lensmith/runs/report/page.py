@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lensmith.runs.report import charts, matrix, pictures, results, wording
+from lensmith.runs.report import charts, gradients, matrix, pictures, results, wording
 from lensmith.runs.report.content import Content
 from lensmith.runs.report.diagram import diagram, name_of
 
@@ -70,7 +70,9 @@ def _environment() -> Environment:
         "plain": wording.plain,
         "shape": wording.shape,
         "share": wording.share,
+        "sentence": wording.sentence,
         "tail": wording.tail,
+        "trouble": wording.trouble,
         "written": _written,
     }
     environment.globals |= {
@@ -78,6 +80,7 @@ def _environment() -> Environment:
         "confused_pairs": results.confused_pairs,
         "curves": charts.curves,
         "diagram": diagram,
+        "gradients": gradients.by_layer,
         "largest": _largest,
         "is_tiny": pictures.is_tiny,
         "largest_matrix": matrix.LARGEST,

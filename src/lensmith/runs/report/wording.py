@@ -60,6 +60,24 @@ def measure(value: float | None, name: str, digits: int = 1) -> str:
     return share(value, digits) if is_share(name) else number(value)
 
 
+def trouble(kind: str) -> str:
+    """A kind of diagnosis in words.
+
+    >>> trouble("rate-too-high")
+    'Rate too high'
+    """
+    return kind.replace("-", " ").capitalize()
+
+
+def sentence(text: str) -> str:
+    """Words as a sentence: a capital in front and a full stop behind.
+
+    >>> sentence("the loss rose to 9")
+    'The loss rose to 9.'
+    """
+    return f"{text[:1].upper()}{text[1:]}." if text else text
+
+
 def short(value: int) -> str:
     """A large count in three digits and a letter.
 

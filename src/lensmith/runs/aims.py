@@ -1,0 +1,74 @@
+"""What each stage trains a model for: the objectives of its tasks, changed as the stage asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lensmith import train
+from lensmith.compose import Chain, Classify, Recipe
+from lensmith.compose.auxiliary import named
+from lensmith.records import Records
+from lensmith.runs import loss_spec
+from lensmith.runs.stage_specs import FitSpec, StageSpec
+
+ANYWHERE = Path("/")  # a spec that has been read names the user's own code by its full path
+
+
+def objectives(recipe: Recipe | Chain, *, mixed: bool = False) -> dict[str, train.Objective]:
+    """What each task is trained for, and each auxiliary head.
+
+    Args:
+        recipe: of the model.
+        mixed: whether images are mixed in training (MixUp, CutMix), so that a class target is a row of shares.
+    """
+    own = {
+        name: train.Objective(
+            "categorical_crossentropy" if mixed and isinstance(task, Classify) else task.loss,
+            task.metrics,
+            task.output_activation,
+            task.weight,
+        )
+        for name, task in recipe.tasks.items()
+    }
+    helping = {
+        name: replace(own[one.task], metrics=(), weight=own[one.task].weight * one.weight, target=one.task)
+        for name, one in named(recipe.auxiliaries).items()
+    }
+    return own | helping
+
+
+def of_stage(stage: StageSpec, recipe: Recipe, training: Records, *, mixed: bool) -> Mapping[str, train.Objective]:
+    """The objectives of one stage.
+
+    Args:
+        stage: whose ``losses`` and ``taps`` change the usual ones.
+        recipe: of the model.
+        training: the training part; classes are weighed by how often it has them.
+        mixed: whether the stage mixes images.
+
+    Raises:
+        SettingError: a task, a class, a loss or a metric is unknown.
+    """
+    own = objectives(recipe, mixed=mixed)
+    if not isinstance(stage, FitSpec) or not (stage.losses or stage.taps):
+        return own
+    labels = {task: training.labels[task] for task in recipe.tasks}
+    return loss_spec.objectives(
+        own,
+        stage.losses or {},
+        stage.taps or {},
+        labels=labels,
+        counts={task: counts(training, task) for task, one in labels.items() if one.kind in ("class", "classes")},
+        folder=ANYWHERE,
+    )
+
+
+def counts(records: Records, task: str) -> tuple[int, ...]:
+    """How many examples have each class of a task of classes."""
+    given = [record.targets[task] for record in records]
+    classes = [place for target in given for place in (target if isinstance(target, tuple) else (target,))]
+    return tuple(np.bincount(np.asarray(classes, dtype=int), minlength=len(records.labels[task].names)).tolist())
