@@ -88,7 +88,7 @@ train:
   - {stage: draw, draws: 2, steps: 3}
   - {stage: pretext, task: jigsaw, epochs: 1, checkpoint_every: 4}
   - {stage: warmup, rate: 0.01, checkpoint_every: 4}
-  - {stage: fit, epochs: 2, rate: 0.01, freeze: learner, features: {views: 1}, augment: {rotate: 10}, checkpoint_every: 4}
+  - {epochs: 2, rate: 0.01, freeze: learner, features: {views: 1}, augment: {rotate: 10}, checkpoint_every: 4}
   - {stage: fit, epochs: 2, rate: 0.01, average: 0.9, accumulate: 2, schedule: plateau, checkpoint_every: 4}
 """
 

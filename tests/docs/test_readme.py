@@ -37,7 +37,8 @@ def test_the_yaml_is_a_spec() -> None:
     spec = runs.parse_spec(text)
     recipe = resolve(spec.model, spec.data.image or (), {"label": Labels("class", ("cat", "dog"))})
     assert recipe.build(seed=0).output.shape == (None, 2)
-    assert spec.train[0].to_record().checkpoint_every == 200
+    assert [stage.stage for stage in spec.train] == ["warmup", "fit"]
+    assert spec.train[1].to_record().checkpoint_every == 200
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/design.md", "benchmarks/README.md"])

@@ -216,14 +216,14 @@ def test_full_disk_while_writing_the_history(tmp_path: Path, monkeypatch: pytest
 
 @pytest.fixture
 def small_disk(tmp_path: Path):
-    """A file system of 256 KiB, where this process may mount one."""
+    """A file system of 320 KiB, where this process may mount one."""
     mount = shutil.which("mount")
     place = tmp_path / "disk"
     place.mkdir()
     if mount is None or os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
     done = subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, check=False
+        [mount, "-t", "tmpfs", "-o", "size=320k", "tmpfs", str(place)], capture_output=True, check=False
     )
     if done.returncode != 0:
         pytest.skip(f"no small file system can be mounted here: {done.stderr.decode().strip()}")
@@ -233,7 +233,7 @@ def small_disk(tmp_path: Path):
 
 def test_full_disk_for_real(small_disk: Path, finished: Path) -> None:
     filler = small_disk / "filler"
-    filler.write_bytes(bytes(120 * 1024))
+    filler.write_bytes(bytes(184 * 1024))
     with pytest.raises(check.LensmithError, match=r"no space left on device; .*; the last good one is step-\d+\."):
         train_forgetful(small_disk)
     found, broken = checkpoint.latest(small_disk / "checkpoints")
