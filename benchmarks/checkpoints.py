@@ -106,9 +106,11 @@ def main() -> None:
     seconds = {step: clock.ended[step] - clock.ended[step - 1] for step in clock.ended if step > EVERY}
     with_one = statistics.median(took for step, took in seconds.items() if step % EVERY == 1)
     without = statistics.median(took for step, took in seconds.items() if step % EVERY != 1)
+    share = round((with_one - without) / (PER * without), 4)
     found = {
         "backend": keras.config.backend(),
-        "share": round((with_one - without) / (PER * without), 4),
+        "share": share,
+        "ratio": round(1 + share, 4),
         "checkpoint_s": round(with_one - without, 3),
         "step_s": round(without, 3),
         "checkpoint_mib": round(one / MIB),

@@ -33,14 +33,11 @@ RESNET50 = replace(compose.zoo.get("resnet50-v1.5"), input=(128, 128, 3), tasks=
 
 
 @dataclass
-class Clock:
+class Clock(train.Silent):
     """Notes when each step ended; it is the progress of ours and the callback of the others."""
 
     turn: Callable[[list[float]], None] = lambda seconds: None  # what happens after each of our epochs
     ended: list[float] = field(default_factory=list)
-
-    def on_start(self, epochs: int, steps: int, done: int) -> None: ...
-    def on_end(self) -> None: ...
 
     def on_step(self, step: int, values: Any, waited: float) -> None:
         self.ended.append(time.perf_counter())

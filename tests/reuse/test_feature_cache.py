@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensmith import check
-from lensmith.reuse import feature_cache
-from lensmith.reuse.feature_cache import DiskRows, MemoryRows, filling, opened
+from lensmith.reuse import feature_rows
+from lensmith.reuse.feature_cache import held, opened
+from lensmith.reuse.feature_rows import DiskRows, MemoryRows
 
 ROW = np.dtype([("maps", "<f4", (2, 3)), ("vector", "<f4", (4,))])  # 40 bytes, and 40 more in the index
 MIB = 2**20
@@ -147,6 +148,11 @@ def test_a_desktops_own_files_do_not_count(tmp_path):
     assert numbers_in(filled(tmp_path, 1), 1) == [1]
 
 
+def keys(folder: Path) -> list[str]:
+    """The first letter of every folder of rows in a cache."""
+    return sorted(path.name[0] for path in folder.iterdir() if path.is_dir())
+
+
 def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -173,7 +179,7 @@ def test_other_keys_make_room_the_longest_unused_first(tmp_path):
     assert second.folder.exists()
     assert size(tmp_path / "c") <= 1 * MIB
     filled(tmp_path / "c", *many, key="d" * 32, limit=MIB // 2)
-    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["d" * 32, "lensmith-features.json"]
+    assert keys(tmp_path / "c") == ["d"]
     assert old[7]["maps"][0, 0] == 7  # who reads what went, reads on
 
 
@@ -183,7 +189,7 @@ def test_a_key_that_is_used_again_counts_as_new(tmp_path):
         os.utime(filled(tmp_path / "c", *many, key=key * 32).folder / "features.json", ns=(stamp, stamp))
     cache(tmp_path / "c", 1, key="a" * 32)
     filled(tmp_path / "c", *many, key="c" * 32, limit=1 * MIB)
-    assert sorted(path.name[0] for path in (tmp_path / "c").iterdir()) == ["a", "c", "l"]
+    assert keys(tmp_path / "c") == ["a", "c"]
 
 
 def test_rows_that_are_not_wanted_any_more_go_when_there_is_no_room(tmp_path):
@@ -197,28 +203,33 @@ def test_what_was_half_removed_when_its_process_was_killed_goes(tmp_path):
     folder = filled(tmp_path / "c", 1).folder
     folder.rename(folder.with_name(f".writing-{folder.name}"))
     filled(tmp_path / "c", 2, key="b" * 32)
-    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["b" * 32, "lensmith-features.json"]
+    assert keys(tmp_path / "c") == ["b"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders are not locked there")
-def test_two_do_not_fill_the_same_folder_at_once(tmp_path):
-    folder = cache(tmp_path / "c", 1).folder
-    with (
-        filling(folder),
-        pytest.raises(check.LensmithError, match="one that another process is filling"),
-        filling(folder),
-    ):
-        pass
-    with filling(folder):
-        pass
+def test_only_one_at_a_time_may_write_the_rows_of_a_key(tmp_path):
+    with held(tmp_path / "c", "a" * 32) as first, held(tmp_path / "c", "a" * 32) as second:
+        assert (first, second) == (True, False)
+        with held(tmp_path / "c", "b" * 32) as other:
+            assert other
+    with held(tmp_path / "c", "a" * 32) as first:
+        assert first
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders are not locked there")
 def test_what_another_process_is_filling_makes_no_room(tmp_path):
     folder = filled(tmp_path / "c", *range(5_000)).folder
-    with filling(folder), pytest.raises(check.LensmithError, match="Wait for it"):
+    with held(tmp_path / "c", "a" * 32), pytest.raises(check.LensmithError, match="Wait for it"):
         cache(tmp_path / "c", *range(5_000), key="b" * 32, limit=MIB // 2)
     assert folder.exists()
+
+
+def test_who_may_only_read_removes_nothing(tmp_path):
+    """Its process is filling the folder: were it made anew now, rows would come to lie where others are looked for."""
+    filled(tmp_path / "c", *range(5_000))
+    limit, about = MIB // 2, {"preprocessing": {"image": [1, 2, 3]}}
+    kept = opened(tmp_path / "c", "a" * 32, about, ROW, names(*range(5_000, 10_000)), limit, mine=False)
+    assert numbers_in(kept, 1, 6_000) == [1]
 
 
 def test_a_full_disk_is_said_in_one_line_and_keeps_what_is_there(tmp_path, monkeypatch):
@@ -227,7 +238,7 @@ def test_a_full_disk_is_said_in_one_line_and_keeps_what_is_there(tmp_path, monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(feature_cache, "_put", full)
+    monkeypatch.setattr(feature_rows, "_put", full)
     with pytest.raises(check.LensmithError, match="no space left on device"):
         kept.write(names(3), rows(3))
     assert numbers_in(cache(tmp_path / "c", 1, 2, 3), 1, 2, 3) == [1, 2]

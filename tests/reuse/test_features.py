@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import linecache
 import os
 import signal
 import subprocess
@@ -21,9 +23,9 @@ from lensmith.compose import Classify, Conv, Group, Groups, Recipe, Regress, log
 from lensmith.data import Augment, Preprocessing, bundled, from_arrays, from_rows, read
 from lensmith.data import batches as data_batches
 from lensmith.records import Labels, Record, Records
+from lensmith.reuse.feature_keys import key_of
 from lensmith.reuse.feature_outputs import outputs_of
 from lensmith.reuse.features import features
-from lensmith.train import compiled, optimizers
 
 RECIPE = Recipe(
     input=(8, 8, 1),
@@ -229,6 +231,62 @@ def test_another_head_trains_from_the_same_rows(tmp_path):
             mine.set_weights(theirs.get_weights())
     found = made(digits(), tmp_path / "c", of=other, tasks=["label"])
     assert found.computed == 0
+
+
+def test_names_of_layers_do_not_matter(tmp_path):
+    """Keras counts unnamed layers on, so the same network built twice has other names for what crosses the border."""
+
+    def unnamed() -> tuple[keras.Model, str]:
+        x = keras.Input((8, 8, 1))
+        conv = keras.layers.Conv2D(4, 3, kernel_initializer="ones")
+        pools = keras.layers.GlobalAveragePooling2D(), keras.layers.GlobalMaxPooling2D()
+        outputs = {str(i): keras.layers.Dense(2)(pool(conv(x))) for i, pool in enumerate(pools)}
+        return keras.Model(x, outputs), conv.name
+
+    def kept():
+        net, front = unnamed()
+        return features(net, digits(20), INPUT, freeze=[front], cache=tmp_path / "c", tasks=["label"])
+
+    first, again = kept(), kept()
+    assert (first.computed, again.computed) == (20, 0)
+    assert set(first.outputs.arrays).isdisjoint(again.outputs.arrays)
+    for a, b in zip(first.outputs.arrays.values(), again.outputs.arrays.values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_other_code_of_a_users_own_layer_has_rows_of_its_own(tmp_path, monkeypatch):
+    keys = []
+    for factor in (2, 3, 3):
+        (tmp_path / "mine.py").write_text(
+            f"import keras\n\nclass Scaled(keras.layers.Layer):\n    def call(self, x):\n        return {factor} * x\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "mine", raising=False)
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        own = importlib.import_module("mine").Scaled
+        x = keras.Input((8, 8, 1))
+        keys.append(key_of(keras.Model(x, own()(x)), INPUT))
+    assert keys[0] != keys[1] == keys[2]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not locked there")
+def test_another_process_that_fills_the_same_rows_is_not_disturbed(tmp_path, monkeypatch):
+    """While one computes, a second finds what is there, and is refused where it would have to write."""
+    made(digits(16), tmp_path / "c")
+    whole, told = backend.predict, []
+
+    def predict(one, x):
+        monkeypatch.setattr(backend, "predict", whole)
+        told.append(made(digits(16), tmp_path / "c").computed)
+        with pytest.raises(check.LensmithError, match=r"got one that another process is filling\. Wait for it"):
+            made(digits(70), tmp_path / "c")
+        return whole(one, x)
+
+    monkeypatch.setattr(backend, "predict", predict)
+    found = made(digits(40), tmp_path / "c")
+    assert (told, found.computed) == ([0], 24)
+    np.testing.assert_array_equal(rows(found), rows(made(digits(40), None)))
 
 
 def test_a_flipped_byte_is_noticed_and_the_row_computed_again(tmp_path):
@@ -448,85 +506,3 @@ def test_a_teachers_predictions_are_kept_the_same_way(tmp_path):
         found = outputs_of(teacher, digits(), INPUT, cache=tmp_path / "c")
         assert found.computed == computed
         assert found.take(np.array([3, 1])).shape == (2, 10)
-
-
-# --- the step of a head, beside Keras' own ---------------------------------------------------------------------------
-
-
-def small(units: int, **settings):
-    start = keras.Input((6,))
-    seeds = iter(range(9))
-    x = start
-    for width in (8, 5):
-        kernel = keras.initializers.GlorotUniform(next(seeds))
-        x = keras.layers.Dense(width, activation="relu", kernel_initializer=kernel, **settings)(x)
-        x = keras.layers.Dropout(0.3, seed=next(seeds))(x)
-    kernel = keras.initializers.GlorotUniform(next(seeds))
-    return keras.Model(start, keras.layers.Dense(units, kernel_initializer=kernel)(x))
-
-
-torch_only = pytest.mark.skipif(keras.config.backend() != "torch", reason="the short way is torch's")
-SOFTMAX = ("sparse_categorical_crossentropy", ("accuracy", "sparse_categorical_crossentropy"), "softmax")
-SIGMOID = ("binary_crossentropy", ("accuracy",), "sigmoid")
-
-
-@torch_only
-@pytest.mark.parametrize(
-    ("units", "objective", "optimizer", "settings"),
-    [
-        (3, SOFTMAX, "adam", {}),  # all of it the short way
-        (1, SIGMOID, "adam", {}),
-        (3, SOFTMAX, {"name": "sgd", "momentum": 0.9}, {}),
-        (3, SOFTMAX, {"name": "adam", "clipnorm": 0.01}, {}),  # the optimizer has more to do than to update
-        (3, SOFTMAX, {"name": "adamw", "weight_decay": 0.1}, {}),
-        (3, SOFTMAX, "adam", {"kernel_regularizer": "l2"}),  # the loss has more to it
-        (3, SOFTMAX, "adam", {"kernel_constraint": "max_norm"}),
-        (1, ("mse", ("mae",), "linear"), "adam", {}),
-    ],
-)
-def test_a_step_gives_what_keras_own_gives(units, objective, optimizer, settings):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(5, 16, 6)).astype(np.float32)
-    y = rng.integers(0, max(units, 2), (5, 16)).astype(np.int32)
-    if objective[2] != "softmax":
-        y = y[..., None]
-    ours, theirs = small(units, **settings), small(units, **settings)
-    objectives = {"label": train.Objective(*objective)}
-    stage = train.Fit(optimizer=optimizer)
-    made_ready, as_keras = (compiled.compiled(one, objectives, optimizers.build(stage)) for one in (ours, theirs))
-    made_ready.build(x[0], y[0])
-    as_keras.build(x[0], y[0])
-    for one in (ours, theirs):
-        one.reset_metrics()
-    for i in range(5):
-        mine = made_ready.floats(made_ready.train(x[i], y[i]))
-        wanted = as_keras.floats(theirs.train_step((x[i], y[i])))
-        assert mine == wanted
-    for group in ("variables", "metrics_variables"):
-        for a, b in zip(getattr(ours, group), getattr(theirs, group), strict=True):
-            np.testing.assert_array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b))
-    for a, b in zip(ours.optimizer.variables, theirs.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b))
-    measured = made_ready.floats(made_ready.test(x[0], y[0]))
-    assert measured == as_keras.floats(theirs.test_step((x[0], y[0])))
-
-
-@torch_only
-def test_a_small_step_is_made_on_one_thread_and_the_number_is_put_back():
-    before, seen = backend.threads(), []
-
-    def loss(y, outputs):
-        seen.append(backend.threads())
-        return keras.ops.mean(keras.ops.square(outputs - y))
-
-    one = small(1)
-    made_ready = compiled.compiled(one, {"label": train.Objective(loss)}, optimizers.build(train.Fit()))
-    x, y = np.zeros((16, 6), np.float32), np.zeros((16, 1), np.float32)
-    made_ready.build(x, y)
-    seen.clear()
-    backend.set_threads(2)
-    made_ready.train(x, y)
-    large = np.zeros((100_000, 6), np.float32)  # times 160 parameters
-    made_ready.test(large, np.zeros((100_000, 1), np.float32))
-    assert (seen, backend.threads()) == ([1, 2], 2)
-    backend.set_threads(before)

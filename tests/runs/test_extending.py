@@ -119,6 +119,55 @@ def test_a_kill_between_the_two_files_is_put_right(copied: Path, place: Path) ->
     assert len((run.results or {})["stages"]) == 2
 
 
+def test_a_kill_between_the_two_files_does_not_hinder_the_same_words(copied: Path, place: Path) -> None:
+    old = (copied / "spec.yaml").read_text()
+    runs.extend(copied, place / "more", last={"epochs": 1})
+    (copied / "spec.yaml").write_text(old)
+    with pytest.raises(check.SettingError, match="Finish it first: lensmith train --resume"):
+        runs.extend(copied, place / "more", last={"epochs": 1})
+    assert len((runs.resume(copied).results or {})["stages"]) == 2
+
+
+def test_a_run_trains_on_twice(copied: Path, tmp_path: Path) -> None:
+    folder_of(tmp_path / "one", 400, 500)
+    folder_of(tmp_path / "two", 500, 600)
+    sizes = []
+    for name in ("one", "two"):
+        runs.extend(copied, tmp_path / name, last={"epochs": 1})
+        results = runs.resume(copied).results or {}
+        sizes.append(sum(len(part) for part in parts(copied).values()))
+    assert [stage["name"] for stage in results["stages"]] == ["1-fit", "2-fit", "3-fit"]
+    assert sizes[0] < sizes[1]
+    assert results["evaluations"] == 5
+
+
+def test_a_test_image_in_disguise_does_not_train(copied: Path, tmp_path: Path) -> None:
+    """The same pixels in another file, of another name and format, stay in the test part."""
+    noted = json.loads((copied / "data.json").read_text())["parts"]
+    folder_of(tmp_path / "more", 400, 500)
+    hidden = []
+    for number, entry in enumerate(noted["test"][:10]):
+        source = Path(entry["source"])
+        path = tmp_path / "more" / source.parent.name / f"disguised-{number}.bmp"
+        Image.open(source).save(path)
+        hidden.append(str(path))
+    runs.extend(copied, tmp_path / "more", last={"epochs": 1})
+    after = json.loads((copied / "data.json").read_text())["parts"]
+    assert not set(hidden) & {entry["source"] for name in ("train", "validation") for entry in after[name]}
+    assert set(hidden) <= {entry["source"] for entry in after["test"]}
+
+
+def test_parts_of_the_new_source_are_kept(copied: Path, tmp_path: Path) -> None:
+    folder_of(tmp_path / "more" / "train", 400, 550)
+    folder_of(tmp_path / "more" / "test", 550, 600)
+    runs.extend(copied, tmp_path / "more", last={"epochs": 1})
+    after = json.loads((copied / "data.json").read_text())["parts"]
+    for name in ("train", "validation"):
+        assert not [entry for entry in after[name] if "/more/test/" in entry["source"]]
+    assert [entry for entry in after["test"] if "/more/test/" in entry["source"]]
+    assert len((runs.resume(copied).results or {})["stages"]) == 2
+
+
 def test_nothing_new_is_said(copied: Path, place: Path) -> None:
     with pytest.raises(check.DataError, match="expected examples that the run does not know; got none"):
         runs.extend(copied, place / "first")

@@ -1,5 +1,7 @@
 """A recipe fitted to the data: input, heads, and what is refused."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from lensmith import compose, data
@@ -85,3 +87,19 @@ def test_the_size_of_the_input_is_that_of_small_images() -> None:
     digits = data.audit(data.bundled("digits"))
     assert image_size(digits) == (8, 8, 1)
     assert image_size(data.audit(data.bundled("wine"))) is None
+
+
+@pytest.mark.parametrize(
+    ("heights", "widths", "usual", "expected"),
+    [
+        ((8, 8, 8), (10, 10, 10), (), (8, 10, 3)),  # small ones are taken as they are
+        ((8, 8, 8), (10, 10, 10), (224, 224, 3), (8, 10, 3)),
+        ((8, 9, 10), (10, 10, 10), (), (128, 128, 3)),  # of several sizes
+        ((400, 400, 400), (300, 300, 300), (), (128, 128, 3)),  # large ones
+        ((400, 400, 400), (300, 300, 300), (96, 64, 3), (96, 64, 3)),  # as a trained backbone has them
+        ((400, 400, 400), (300, 300, 300), (13,), (128, 128, 3)),  # which takes rows
+    ],
+)
+def test_the_size_when_nobody_named_one(heights, widths, usual, expected) -> None:
+    audit = SimpleNamespace(heights=heights, widths=widths, channels=3)
+    assert image_size(audit, usual) == expected  # type: ignore[arg-type]

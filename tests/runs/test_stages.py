@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.datasets import load_digits
 
-from lensmith import check, reuse, runs, train
-from lensmith.runs import stage_folder
+from lensmith import check, reuse, runs, ship, train
+from lensmith.runs import comparing, stage_folder
 
 NET = """\
 data: {source: "bundled:digits", batch: 16, split: {train: 0.2, validation: 0.1, test: 0.7}}
@@ -191,6 +192,14 @@ WRONG = [
     ("{augment: storng}", ["augment", "'storng'", "Did you mean 'strong'?"]),
     ("{stage: pretext, source: nowhere}\n  - {}", ["nowhere"]),
     ("{teacher: nowhere}", ["train[0].teacher", "nowhere"]),
+    ("{stage: pretext, source: nowhere}\n  - {}", ["line 7", "train[0].source"]),
+    ("{callbacks: 'gone.py:Logger'}", ["line 7", "train[0].callbacks", "a file of Python code"]),
+    ("{schedule: {name: plateau, monitor: val_acc}}", ["line 7", "train[0].schedule.monitor", "'val_acc'"]),
+    ("{freeze: '*'}", ["train[0].freeze", "layers with weights that still train"]),
+    ("{freeze: learner, features: {views: 2}}", ["train[0].augment", "changes by which the views differ"]),
+    ("{stage: pretext, image: [9, 9, 3]}\n  - {}", ["train[0].image", "images like the model's input"]),
+    ("{stage: pretext, augment: {mixup: 0.2}}\n  - {}", ["train[0].augment", "changes of one image at a time"]),
+    ("{stage: fit}\n  - {losses: {label: focal}, fall_back: true}", ["line 8", "train[1].monitor", "val_accuracy"]),
 ]
 
 
@@ -211,6 +220,130 @@ def test_a_stage_may_see_images_of_another_size(place: Path) -> None:
     run = runs.begin(place / "sizes", runs.prepare(runs.read_spec(path)))
     assert run.saved().recipe.input == (8, 8, 1)
     assert [stage["epochs"] for stage in (run.results or {})["stages"]] == [1, 1]
+
+
+def test_a_pretext_may_see_images_of_another_size(place: Path) -> None:
+    path = place / "pretext.yaml"
+    net = NET.replace("pool: flatten", "pool: average")
+    path.write_text(f"{net}  - {{stage: pretext, task: rotation, image: [12, 12, 1]}}\n  - {{epochs: 1}}\n")
+    seen: set[tuple[int, ...]] = set()
+    prepared = runs.prepare(runs.read_spec(path))
+    real = reuse.pretext
+
+    def watched(model: Any, *words: Any, **more: Any) -> Any:
+        seen.add(tuple(model.input.shape[1:]))
+        return real(model, *words, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reuse, "pretext", watched)
+        runs.begin(place / "pretext", prepared)
+    assert seen == {(12, 12, 1)}
+
+
+# Each row: the monitor, its values in two epochs of the stage before and of this one, which was kept, and whether this
+# one is better. The value of the kept epoch counts, and less is better only of a loss.
+STEPS = [
+    ("val_accuracy", (0.7, 0.8), (0.9, 0.85), 3, True),
+    ("val_accuracy", (0.7, 0.8), (0.75, 0.6), 3, False),
+    ("val_accuracy", (0.7, 0.8), (0.8, 0.8), 3, False),
+    ("val_loss", (0.7, 0.5), (0.6, 0.4), 4, True),
+    ("val_loss", (0.7, 0.5), (0.6, 0.6), 3, False),
+    ("val_accuracy", (None, None), (0.1, 0.2), 4, True),
+]
+
+
+@pytest.mark.parametrize(("monitor", "before", "now", "kept", "wanted"), STEPS)
+def test_better_is_what_the_monitor_says(monitor: str, before: Any, now: Any, kept: int, wanted: bool) -> None:
+    def outcome(name: str, values: Any, first: int, restored: int) -> stage_folder.Outcome:
+        rows = tuple({"epoch": first + i, monitor: value} for i, value in enumerate(values))
+        return stage_folder.Outcome(name, 2, 8, rows, monitor, restored)
+
+    earlier = outcome("2-fit", before, 1, 2)
+    unlike = outcome("1-pretext", (9.0, 9.0), 1, 2)  # its numbers are of another task
+    undone = replace(outcome("3-fit", (0.0, 0.0), 1, 2), notes={"fell_back": True})
+    objectives = {"label": train.Objective("sparse_categorical_crossentropy", ("accuracy",), "softmax")}
+    found = outcome("4-fit", now, 3, kept)
+    assert comparing.better(found, (unlike, earlier, undone), train.Fit(), objectives) is wanted
+
+
+def test_a_stage_that_spoils_the_model_is_undone(place: Path) -> None:
+    path = place / "undone.yaml"
+    path.write_text(
+        f"{NET}  - {{epochs: 2, rate: 0.02}}\n  - {{epochs: 1, rate: 5, fall_back: true, monitor: val_accuracy}}\n"
+    )
+    run = runs.begin(place / "undone", runs.prepare(runs.read_spec(path)))
+    results = run.results or {}
+    first, second = results["stages"]
+    assert second["fell_back"] is True
+    assert results["best_epoch"] == first["best_epoch"], "the model has the weights of the first stage"
+    assert second["gain"].endswith("undone as it was no better")
+    assert second["gain"] in run.folder.report.read_text().replace("val accuracy", "val_accuracy")
+    weights = load_file(run.folder.stages / "1-fit" / "weights.safetensors")
+    for name, array in load_file(run.folder.stages / "2-fit" / "weights.safetensors").items():
+        np.testing.assert_array_equal(array, weights[name])
+
+
+def test_a_kill_between_results_and_report_is_put_right(whole: runs.Run, tmp_path: Path) -> None:
+    shutil.copytree(whole.folder.path, tmp_path / "run")
+    (tmp_path / "run" / "report.html").unlink()
+    again = runs.resume(tmp_path / "run")
+    assert again.folder.report.is_file()
+    assert (again.results or {})["evaluations"] == 1
+
+
+def test_a_kill_before_shipping_does_not_measure_again(place: Path) -> None:
+    """What was measured stands; only the artifact is missing."""
+    pytest.importorskip("onnx")
+    path = place / "shipped.yaml"
+    path.write_text(NET.replace("ship: null", "ship: {format: onnx}") + "  - {epochs: 1}\n")
+    prepared = runs.prepare(runs.read_spec(path))
+
+    def kill(*words: object) -> None:
+        raise Stop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ship, "export", kill)
+        with pytest.raises(Stop):
+            runs.begin(place / "shipped", prepared)
+    run = runs.resume(place / "shipped")
+    assert run.artifact is not None
+    assert run.artifact.is_file()
+    assert (run.results or {})["evaluations"] == 1
+
+
+def test_a_run_of_an_earlier_version_is_opened(whole: runs.Run, tmp_path: Path) -> None:
+    """Its results say nothing of stages, its notes nothing of code, its spec has fewer settings."""
+    shutil.copytree(whole.folder.path, tmp_path / "run")
+    folder = runs.RunFolder(tmp_path / "run")
+    shutil.rmtree(folder.stages)
+    noted, results = json.loads(folder.data.read_text()), json.loads(folder.results.read_text())
+    del noted["code"], noted["spec"]["data"]["more"], noted["spec"]["train"][3]["average"]
+    folder.data.write_text(json.dumps(noted))
+    later = ("stages", "gains", "diagnosis", "evaluations", "before")
+    folder.results.write_text(json.dumps({name: value for name, value in results.items() if name not in later}))
+    run = runs.resume(folder.path)
+    assert run.report().is_file()
+    with pytest.raises(check.SettingError, match=r"got one of an earlier version\. Begin anew, from its weights with"):
+        runs.extend(folder.path, folder.path)
+    folder.results.unlink()
+    with pytest.raises(check.SettingError, match="got one of an earlier version"):
+        runs.resume(folder.path)
+
+
+def test_opening_a_run_runs_none_of_the_code_it_names(place: Path, whole: runs.Run, tmp_path: Path) -> None:
+    """The user's file is gone, and would be missed by whatever ran it."""
+    shutil.copytree(whole.folder.path, tmp_path / "run")
+    (place / "mine.py").rename(tmp_path / "mine.py")
+    try:
+        run = runs.resume(tmp_path / "run")  # finished: nothing is trained
+        run.report()
+        run.saved()
+        runs.open_model(tmp_path / "run")
+        runs.evaluate(tmp_path / "run", "bundled:digits")
+    finally:
+        (tmp_path / "mine.py").rename(place / "mine.py")
+    assert (runs.open_run(tmp_path / "run").results or {})["evaluations"] == 2
+    assert "was measured on 2 times" in run.folder.report.read_text()
 
 
 def test_an_outcome_survives_the_disk(tmp_path: Path) -> None:

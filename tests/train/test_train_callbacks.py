@@ -1,6 +1,7 @@
 """The user's callbacks: who is called when, with what, and what a resume gives back."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from train_digits import CLASSES, Counter, Killer, dense, digits, train_with
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.train import Constant, Fit
+from lensmith.train import Constant, Fit, Interrupted, Silent
 from lensmith.train.callbacks import Callbacks
 from lensmith.train.history import Earlier
 from lensmith.train.loop import fit
@@ -175,6 +176,40 @@ def test_resuming_inside_an_epoch_calls_its_begin_and_then_gives_back(tmp_path: 
     trained([again], tmp_path, resume=True)
     # The checkpoint is of step 1: train begin, epoch begin, begin and end of it were 4 calls.
     assert again.calls[:4] == [("train begin", 2, 2, True), ("epoch begin", 0), ("state", 4), ("begin", 1)]
+
+
+class Beginner(keras.callbacks.Callback):
+    """Counts the epochs that begin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun += 1
+
+    def get_state(self):
+        return self.begun
+
+    def set_state(self, state):
+        self.begun = state
+
+
+class Between(Silent):
+    """Asks to stop when an epoch is done."""
+
+    def on_epoch(self, row, waited):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_asked_to_stop_between_two_epochs_no_epoch_begins_twice(tmp_path: Path) -> None:
+    stage = Fit(epochs=3, checkpoint_every=1)
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            trained([Beginner()], tmp_path, stage=stage, resume=True, progress=Between())
+    counter = Beginner()
+    trained([counter], tmp_path, stage=stage, resume=True)
+    assert counter.begun == 3
 
 
 def test_another_callback_with_a_state_is_refused(tmp_path: Path) -> None:

@@ -1,24 +1,36 @@
 """Checkpoints are whole or absent, and damage is found and named."""
 
+import contextlib
 import errno
 import logging
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from train_digits import STAGE, train_forgetful
+from train_digits import OPTIONS, STAGE, Arrays, Killer, digits, train_forgetful, train_with
 
 from lensmith import check, files
 from lensmith.backend import keras
 from lensmith.train import checkpoint, history, store
 from lensmith.train.progress import Silent
 from lensmith.train.state import arrays_of, put
+
+
+class StopError(BaseException):
+    """Ends a run as a kill would."""
+
+
+def stop() -> None:
+    raise StopError
+
 
 NOTHING: dict[str, dict[str, np.ndarray]] = {group: {} for group in checkpoint.GROUPS}
 
@@ -245,8 +257,6 @@ def test_full_disk_for_real(small_disk: Path, finished: Path) -> None:
 
 
 def test_the_disk_it_takes_is_bounded(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     train_forgetful(tmp_path, stage=replace(STAGE, checkpoint_every=1, keep=3))
     assert len(checkpoint.listed(tmp_path / "checkpoints")) <= 4
 
@@ -256,9 +266,6 @@ def test_where_epochs_are_short_not_every_one_is_written(
     average: float | None, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if writing took the most of the time: what is kept in memory is what would have been written."""
-    from dataclasses import replace
-
-    class StopError(BaseException): ...
 
     class Stopping(Silent):
         def on_epoch(self, row: object, waited: float) -> None:
@@ -284,6 +291,49 @@ def test_where_epochs_are_short_not_every_one_is_written(
             assert (folder / name).read_bytes() == (tmp_path / "every" / name).read_bytes()
         there = [path.name for path in checkpoint.listed(folder / "checkpoints")]
         assert there == ["step-000010", "step-000040"]
+
+
+EVERYTHING = "average,accumulate,plateau,dropout,steps,callback,warm"
+
+
+@pytest.mark.parametrize("every", [None, 7])
+def test_everything_at_once_where_hardly_anything_is_written(
+    every: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in one window after another, with the best epoch in memory or on the disk."""
+    stage = {"checkpoint_every": every, "epochs": 4, "monitor": "val_loss", "mode": "max", "keep": 1}
+    monkeypatch.setitem(OPTIONS, "here", stage)
+    whole, history_ = train_with(tmp_path / "whole", EVERYTHING + ",here")
+    assert history_.restored == 1 and history_.steps == 52
+    monkeypatch.setattr(store, "_SHARE", 1e9)
+    folder = tmp_path / "killed"
+    for step in (14, 25, 26, 27, 40, 51):
+        with contextlib.suppress(StopError):
+            train_with(folder, EVERYTHING + ",here", progress=Killer(step, stop))
+    model, same = train_with(folder, EVERYTHING + ",here")
+    assert same == history_
+    for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name in ("history.jsonl", "watch.jsonl"):
+        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_the_best_in_memory_is_written_before_a_loss_that_is_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unseen, broken = digits(300, 400, seed=None), [0]
+
+    class Breaking(Arrays):
+        def epoch(self, number: int) -> Any:
+            broken[0] += 1
+            if broken[0] == 3:
+                self.x[:] = np.nan
+            return super().epoch(number)
+
+    monkeypatch.setattr(store, "_SHARE", 1e9)
+    stage = replace(STAGE, checkpoint_every=None, epochs=4)
+    with pytest.raises(check.LensmithError, match=r"validation: .* The last good checkpoint is .*step-000020\."):
+        train_forgetful(tmp_path, stage=stage, validation=Breaking(unseen.x.copy(), unseen.y, seed=None))
 
 
 def test_no_time_of_day_in_a_checkpoint_or_the_history(finished: Path) -> None:

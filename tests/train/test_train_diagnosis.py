@@ -1,12 +1,14 @@
 """Every trouble by name, on histories that trigger it on paper and on networks that have it; none for healthy ones."""
 
 import gzip
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn import datasets
 from train_digits import CLASSES, Arrays, digits
 
+from lensmith import compose
 from lensmith.backend import keras
 from lensmith.check import DataError, SettingError
 from lensmith.train import Constant, Cosine, Fit, Objective, Silent, fit
@@ -119,6 +121,20 @@ FADED = (2e-6, 4e-6, 1e-4, 1e-3, 0.01, 0.1)
 def test_looks_on_paper(history, looks, expected):
     looks = [*looks, *(watched(epoch, look=False) for epoch in range(len(looks) + 1, 9))]
     assert kinds(diagnose(history, looks, classes=TEN)) == expected
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (1.9, []),  # it came back: under 0.85 · 2.303
+        (2.0, ["rate-too-high"]),
+        (None, ["rate-too-high"]),  # not known
+    ],
+)
+def test_a_spike_that_is_over_within_its_epoch(end, expected):
+    look = watched(1, 2.3, 9.0, 8.0, 7.0, 3.0, 1.9)
+    look["steps"]["end"] = end
+    assert kinds(diagnose(LEARNS, [look], classes=TEN)) == expected
 
 
 def test_the_evidence_names_layers_numbers_and_epochs():
@@ -298,6 +314,36 @@ def trained(model, batches, validation=None, *, epochs=6, rate=2e-3, optimizer="
         model, batches, stage=stage, objectives=objectives or LABEL, validation=validation, progress=Listener(), seed=1
     )
     return kinds(history.diagnoses), kinds(told)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        Objective("focal", activation="softmax"),
+        replace(CLASSES, smoothing=0.2),
+        replace(CLASSES, class_weights=(0.01,) * 10),
+        replace(CLASSES, weight=50.0),  # its first loss is 115
+        replace(CLASSES, weight=0.001),
+        replace(CLASSES, loss=[("sparse_categorical_crossentropy", 20.0)]),
+    ],
+    ids=["focal", "smoothed", "weighed classes", "heavy", "light", "several"],
+)
+def test_only_a_plain_cross_entropy_costs_the_logarithm_of_the_classes(objective):
+    assert trained(network((32,)), digits(0, 700), epochs=4, objectives={"label": objective}) == ([], [])
+
+
+def test_the_loop_is_told_whether_examples_are_varied():
+    """A third of the training labels is drawn by lot, and those of the validation, which are copies, are right."""
+    noisy, true = mixed(0, 1400, share=0.3, size=64), digits(0, 400, seed=None)
+
+    def found(augmented, **changes):
+        stage = Fit(epochs=4, steps=200, rate=1e-3, schedule=Constant(), **changes)
+        arguments = {"objectives": LABEL, "validation": true, "seed": 1, "augmented": augmented}
+        return kinds(fit(network((64,)), noisy, stage=stage, **arguments).diagnoses)
+
+    assert found(False) == ["validation-easier"]
+    assert found(True) == found(None) == []
+    assert found(False, average=0.5) == []  # the look is at the weights, the validation at their averages
 
 
 def mixed(first, last, seed=0, share=1.0, **options):
@@ -535,3 +581,16 @@ def test_the_convnet_that_overfits_on_cifar(shared_data):
         model, Arrays(*parts["train"]), Arrays(*parts["test"], size=250, seed=None), epochs=14, rate=2e-3
     )
     assert found == ["overfitting"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_convnet_without_augmentation_at_the_usual_rate_overfits_and_nothing_else(seed, shared_data):
+    """Adam's first steps raise the loss to three times what it was, and it comes back within the epoch."""
+    with np.load(shared_data / "cifar10_5000" / "cifar10_exact_5000.npz", allow_pickle=False) as file:
+        x, y = file["x_train"] / np.float32(255), file["y_train"].astype("int32")
+    model = compose.logits(compose.zoo.get("conv-cifar").build(seed=seed))
+    shown, held = Arrays(x[:3200], y[:3200], size=64, seed=seed), Arrays(x[3200:], y[3200:], size=200, seed=None)
+    name = next(iter(compose.zoo.get("conv-cifar").tasks))
+    found, told = trained(model, shown, held, epochs=13, rate=1e-3, objectives={name: CLASSES})
+    assert found == told == ["overfitting"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import shutil
 import signal
@@ -10,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from train_digits import CLASSES, Arrays, dense, digits, forgetful
 
 from lensmith import check, files
 from lensmith.backend import keras
-from lensmith.train import Draw, Interrupted, Silent, evaluate
+from lensmith.train import Draw, Interrupted, RichProgress, Silent, evaluate
 from lensmith.train.draw import Drawn, draw
 from lensmith.train.draw_store import DRAWS, WEIGHTS
 
@@ -222,3 +224,10 @@ def test_who_watches_is_told(tmp_path: Path) -> None:
     ).losses
     rows = [{"epoch": number, "loss": loss, "rate": 1e-3} for number, loss in enumerate(losses, start=1)]
     assert told == [(2, 2, 0), 1, 2, rows[0], 3, 4, rows[1], "end"]
+
+
+def test_what_is_shown_are_draws() -> None:
+    text = io.StringIO()
+    progress = RichProgress(Console(file=text, width=100))
+    run(build=lambda seed: dense(seed=seed), stage=Draw(draws=2, steps=2, rate=1e-3), progress=progress)
+    assert [line.split("  ")[0] for line in text.getvalue().splitlines()] == ["draw 1/2", "draw 2/2"]

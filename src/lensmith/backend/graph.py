@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,8 @@ def forward(model: Any) -> Forward:
     whole = weakref.ref(model)  # whoever keeps this function must not keep the model alive by it
 
     def run(x: Tensor, training: bool) -> Any:
-        if tuple(x.shape[1:]) != tuple(source.shape[1:]) or any(map(native.hooked, layers)):
+        named = isinstance(x, Mapping)  # features by name, be it a single one
+        if named or tuple(x.shape[1:]) != tuple(source.shape[1:]) or any(map(native.hooked, layers)):
             owner: Any = whole()
             return owner(x, training=training)
         places = {id(source): keras.ops.convert_to_tensor(x, dtype=source.dtype)}

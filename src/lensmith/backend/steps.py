@@ -145,7 +145,7 @@ def _chain(model: Any) -> graph.Forward | None:
     usual = graph.forward(model)
 
     def run(x: Any, training: bool) -> Tensor:
-        if tuple(x.shape[1:]) != shape or any(map(native.hooked, layers)):
+        if isinstance(x, Mapping) or tuple(x.shape[1:]) != shape or any(map(native.hooked, layers)):
             return usual(x, training)
         x = keras.ops.convert_to_tensor(x, dtype="float32")
         for layer in layers:

@@ -244,7 +244,7 @@ def finish(run: Run, as_json: bool, console: Any) -> None:
         console.print(f"Before    {known}, on the same examples")
     if phases := results.get("gains"):
         console.print(f"Stages    {phases}")
-    for one in results["diagnosis"]:
+    for one in results.get("diagnosis", ()):
         console.print(f"Noticed   {one['evidence']}. {one['advice']}")
     console.print(f"Run       {folder.path}\nReport    {folder.report}")
     if run.artifact is not None:
@@ -270,9 +270,10 @@ def document(run: Run) -> dict[str, Any]:
         **results["metrics"],
         "classes": results["classes"],
         "seconds": results["seconds"],
-        "stages": results["stages"],
-        "diagnosis": results["diagnosis"],
-        "evaluations": results["evaluations"],
+        "stages": results.get("stages", []),
+        "gains": results.get("gains"),
+        "diagnosis": results.get("diagnosis", []),
+        "evaluations": results.get("evaluations", 1),
         "before": results.get("before"),
     }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import inspect
 import json
 import re
 from collections.abc import Mapping
@@ -13,7 +15,7 @@ import cv2
 import numpy as np
 import PIL
 
-from lensmith import check
+from lensmith import __version__, check
 from lensmith.backend import keras
 from lensmith.compose import graph
 from lensmith.data import Augment, Preprocessing
@@ -26,15 +28,16 @@ _IDLE = re.compile("name|trainable|seed|.*_(initializer|regularizer|constraint)"
 def key_of(model: Any, preprocessing: Preprocessing) -> str:
     """A SHA-256 of all that decides what a model gives for an image: 32 letters and digits.
 
-    That is its layers and how they are connected, its weights, the preprocessing, and what reads and computes; the
-    names of layers do not matter.
+    That is its layers and how they are connected, its weights, the preprocessing, and what reads and computes: of a
+    layer that is not Keras' or ours the code of its class, too. The names of layers do not matter.
 
     Args:
         model: made of connected layers.
         preprocessing: makes its input.
     """
     digest = hashlib.sha256()
-    readers = [cv2.__version__, PIL.__version__, keras.config.backend()]  # others may differ in the last bit
+    # Others may differ in the last bit, or more.
+    readers = [__version__, cv2.__version__, PIL.__version__, keras.__version__, keras.config.backend()]
     _add(digest, ["features 1", readers, preprocessing.to_dict()])
     numbers: dict[int, int] = {}
     order: dict[int, int] = {}
@@ -49,8 +52,13 @@ def key_of(model: Any, preprocessing: Preprocessing) -> str:
                 _add_array(digest, keras.ops.convert_to_numpy(weight))
             _add(digest, order[id(node.operation)])
         numbers |= {id(tensor): len(numbers) + i for i, tensor in enumerate(node.outputs) if id(tensor) not in numbers}
-    _add(digest, [numbers[id(tensor)] for tensor in graph.outputs_of(model)])
+    _add(digest, [numbers[id(tensor)] for tensor in outputs_in_order(model).values()])
     return digest.hexdigest()[:32]
+
+
+def outputs_in_order(model: Any) -> dict[str, Any]:
+    """The outputs of a model by name, in its own order; one without a name is called ``features``."""
+    return dict(model.output) if isinstance(model.output, dict) else {"features": model.output}
 
 
 def content_of(record: Record) -> bytes:
@@ -83,7 +91,17 @@ def _add_call(digest: Any, node: Any, numbers: Mapping[int, int], *, described: 
         return f"tensor {numbers[id(value)]}" if isinstance(value, keras.KerasTensor) else str(value)
 
     given = keras.tree.map_structure(shown, [list(node.arguments.args), node.arguments.kwargs])
-    _add(digest, [type(node.operation).__name__, dict(described), given])
+    _add(digest, [type(node.operation).__name__, _code(type(node.operation)), dict(described), given])
+
+
+def _code(kind: type) -> list[str]:
+    """What a user's own class and those it is made from say, where it can be read."""
+    found = []
+    for one in kind.__mro__:
+        if not one.__module__.startswith(("keras.", "lensmith.", "torch.", "tensorflow.", "builtins")):
+            with contextlib.suppress(OSError, TypeError):  # it was typed in, and is in no file
+                found.append(inspect.getsource(one))
+    return found
 
 
 def _described(operation: Any) -> dict[str, Any]:

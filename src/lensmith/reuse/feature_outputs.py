@@ -22,8 +22,9 @@ from lensmith.data.pipeline.assembling import Examples, Scaling
 from lensmith.data.reading import choose_threads, problem
 from lensmith.records import Problem, Records
 from lensmith.reuse.feature_batches import Outputs
-from lensmith.reuse.feature_cache import DiskRows, MemoryRows, Rows, filling, opened
-from lensmith.reuse.feature_keys import content_of, key_of, name_of
+from lensmith.reuse.feature_cache import check_fits, held, opened
+from lensmith.reuse.feature_keys import content_of, key_of, name_of, outputs_in_order
+from lensmith.reuse.feature_rows import DiskRows, MemoryRows, Rows
 
 _log = logging.getLogger(__name__)
 _AHEAD = 3  # blocks that are read while the model is at one
@@ -49,25 +50,32 @@ def outputs_of(
     A teacher's predictions are kept the same way.
     """
     _check(model, records, preprocessing, augment, views, batch, seed)
-    names, dtype = _output_names(model), _row_dtype(model)
+    names, dtype = tuple(outputs_in_order(model)), _row_dtype(model)
     examples = Examples(records, preprocessing, {}, {}, augment=augment if views else None, seed=seed, exact=True)
     with ThreadPoolExecutor(choose_threads(records, None) or 1) as pool:
         contents, lost = _contents(records, pool)
         named = _named(contents, views, augment, seed)
         wanted = [name for row in named for name in row.values()]
         key = key_of(model, preprocessing)
-        rows: Rows = MemoryRows(dtype, len(set(wanted)))
-        if cache is not None:
-            rows = opened(cache, key, {"preprocessing": preprocessing.to_dict()}, dtype, wanted, limit)
-        where = rows.found(wanted)
-        work = _missing(named, where, len(records), batch)
+        check_fits(dtype, wanted, limit if cache is not None else None)
         job = _Job(model, examples, names, dtype, contents, batch, pool)
-        with filling(rows.folder) if isinstance(rows, DiskRows) and work else nullcontext():
+        # The lock is taken before the rows are looked at: what is missing now is missing still when it is written.
+        with held(cache, key) if cache is not None else nullcontext(True) as mine:
+            rows: Rows = MemoryRows(dtype, len(set(wanted)))
+            if cache is not None:
+                about = {"preprocessing": preprocessing.to_dict()}
+                rows = opened(cache, key, about, dtype, wanted, limit, mine=mine)
+            where = rows.found(wanted)
+            work = _missing(named, where, len(records), batch)
+            if work and not mine:
+                got = "one that another process is filling"
+                raise check.LensmithError(check.sentence(f"cache {cache}", "a folder to write to", got, "Wait for it"))
             written = _compute(job, work, rows, lost, progress)
-        if isinstance(rows, DiskRows) and written:
-            rows.flush()
-    kept = _kept(records, named, where | written, lost)
-    return _gathered(kept, named, where | written, rows, names, key, lost, len(written))
+            kept = _kept(records, named, where | written, lost)
+            found = _gathered(kept, named, where | written, rows, names, key, lost, len(written))
+            if isinstance(rows, DiskRows) and written:
+                rows.flush()
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,22 +135,17 @@ def _check(
         raise check.SettingError(check.sentence("augment", "images", "rows of numbers", "Leave it out"))
 
 
-def _output_names(model: Any) -> tuple[str, ...]:
-    return tuple(sorted(model.output)) if isinstance(model.output, dict) else ("features",)
-
-
 def _row_dtype(model: Any) -> np.dtype:
-    """A row of all outputs, one after the other."""
-    outputs = model.output if isinstance(model.output, dict) else {"features": model.output}
+    """A row of all outputs, one after the other, by their places: names may differ where all else is the same."""
     fields = []
-    for name in _output_names(model):
-        shape = tuple(outputs[name].shape[1:])
-        if not hasattr(outputs[name], "shape") or None in shape:
+    for place, (name, output) in enumerate(outputs_in_order(model).items()):
+        shape = tuple(output.shape[1:])
+        if None in shape:
             expected = "a front whose output has one size"
             remedy = "Give the model's input a size"
             raise check.SettingError(check.sentence(f"features: {name}", expected, f"{shape}", remedy))
-        kind = keras.backend.standardize_dtype(outputs[name].dtype)
-        fields.append((name, "float32" if kind == "bfloat16" else kind, shape))  # float32 holds each bfloat16
+        kind = keras.backend.standardize_dtype(output.dtype)
+        fields.append((str(place), "float32" if kind == "bfloat16" else kind, shape))  # float32 holds each bfloat16
     return np.dtype(fields)
 
 
@@ -203,8 +206,8 @@ def _compute(
             given = backend.predict(job.model, x)
             outputs = given if isinstance(given, Mapping) else {job.names[0]: given}
             made = np.empty(len(kept), job.dtype)
-            for name in job.names:
-                made[name] = np.asarray(outputs[name])[kept]
+            for field, name in zip(job.dtype.names or (), job.names, strict=True):
+                made[field] = np.asarray(outputs[name])[kept]
             written |= rows.write([slot.name for slot in block if slot is not None and slot.place not in unread], made)
         done += sum(slot is not None for slot in block)
         if progress is not None:
@@ -282,7 +285,7 @@ def _gathered(
     array = rows.array()
     return Outputs(
         records=kept[0],
-        arrays={name: array[name] for name in names},
+        arrays={name: array[field] for field, name in zip(array.dtype.names or (), names, strict=True)},
         places=places,
         several=len(names) > 1,
         key=key,

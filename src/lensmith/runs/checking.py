@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
-from lensmith import check, compose, data, train, trainable
+from lensmith import check, compose, data, train
 from lensmith.compose import Classify, MultiLabel, Recipe
+from lensmith.records import Records
 from lensmith.reuse import distillation
 from lensmith.runs import aims, plan, teaching
 from lensmith.runs.custom import as_callback, load
@@ -23,6 +26,9 @@ from lensmith.runs.stage_specs import (
     TeacherSpec,
     WarmupSpec,
 )
+from lensmith.train import objective as train_objective
+from lensmith.train.frozen import frozen
+from lensmith.train.gap_dropout import dropouts
 
 
 def check_plan(spec: Spec, recipe: Recipe, parts: Parts, preprocessing: data.Preprocessing) -> None:
@@ -38,41 +44,83 @@ def check_plan(spec: Spec, recipe: Recipe, parts: Parts, preprocessing: data.Pre
         SettingError, DataError: names the stage and the setting.
     """
     plan.check_order(spec.train)
+    # Built once, and only for a plan that asks for more than the usual.
+    model = functools.cache(lambda: compose.logits(recipe.build(seed=0, auxiliaries=True)))
+    before: Any = None
     for place, stage in enumerate(spec.train):
         try:
-            _check(stage, spec, recipe, parts)
+            if not isinstance(stage, WarmupSpec | FitSpec):
+                _check_other(stage, spec, recipe, parts[0])
+                continue
+            objectives = train_objective.describe(_check_learning(stage, spec, recipe, parts, model))
+            if isinstance(stage, FitSpec) and stage.fall_back and stage.monitor.endswith("loss"):
+                _check_comparable(before, objectives)
+            before = objectives
         except check.SettingError as error:
             raise check.SettingError(_placed(f"train[{place}]", str(error), stage)) from None
 
 
-def _check(stage: StageSpec, spec: Spec, recipe: Recipe, parts: Parts) -> None:
-    if isinstance(stage, PretextSpec | PseudoLabelSpec) and stage.source is not None:
-        unlabelled(stage.source)
-    if isinstance(stage, PretextSpec | WarmupSpec | FitSpec) and stage.image is not None:
+def _check_other(stage: StageSpec, spec: Spec, recipe: Recipe, training: Records) -> None:
+    """Refuse a stage that cannot work among those that do not learn from labels."""
+    if isinstance(stage, PretextSpec | PseudoLabelSpec):
+        if len(recipe.input) != 3:
+            raise check.SettingError(check.sentence("stage", "a model of images", "one of rows of numbers"))
+        if stage.source is not None:
+            _check_source(stage.source)
+    if isinstance(stage, PseudoLabelSpec):
+        for task in recipe.tasks:
+            if (kind := training.labels[task].kind) not in ("class", "classes"):
+                expected = "tasks of classes, of which a model can be sure"
+                raise check.SettingError(check.sentence("stage", expected, f"{task!r}, which is of the kind {kind!r}"))
+    if isinstance(stage, PretextSpec):
         _check_size(recipe, stage.image)
-    if isinstance(stage, PseudoLabelSpec | EvaluateSpec):
-        return
+        height, width, _ = stage.image or recipe.input
+        stage.to_task().check_size((height, width))
+        augment = stage.augmentation(spec.data.augmentation())
+        if augment is not None and (augment.mixes or augment.mosaic):
+            got, remedy = "mixup, cutmix or mosaic", "Say augment: false, or name others"
+            raise check.SettingError(check.sentence("augment", "changes of one image at a time", got, remedy))
+    if isinstance(stage, DrawSpec) and spec.model.weights is not None:
+        raise check.SettingError("stage: expected weights that are drawn; got a plan that begins from trained ones")
     if isinstance(stage, DrawSpec | PretextSpec):
-        if isinstance(stage, DrawSpec) and spec.model.weights is not None:
-            raise check.SettingError("stage: expected weights that are drawn; got a plan that begins from trained ones")
         train.optimizers.build(train.Fit(optimizer=stage.optimizer))
-        return
+
+
+def _check_source(source: str) -> None:
+    try:
+        unlabelled(source)
+    except check.DataError as error:
+        raise check.SettingError(f"source: {error}") from None
+
+
+def _check_learning(
+    stage: WarmupSpec | FitSpec, spec: Spec, recipe: Recipe, parts: Parts, model: Callable[[], Any]
+) -> Mapping[str, train.Objective]:
+    """The objectives of a stage that learns from labels, if it can work."""
+    _check_size(recipe, stage.image)
     mixed = mixes(stage, spec, recipe)
     objectives = aims.of_stage(stage, recipe, parts[0], mixed=mixed)
     if isinstance(stage, FitSpec) and stage.teacher is not None:
         objectives = _check_teacher(stage.teacher, objectives, parts, recipe)
     record = stage.to_record()
     train.check_stage(record, objectives, validated=bool(parts[1]))
-    if record.freeze:
-        model = compose.logits(recipe.build(seed=0))
-        trainable.chosen("freeze", model, record.freeze)
-        if isinstance(stage, FitSpec) and stage.features is not None:
-            compose.halves(model, record.freeze)
-    elif isinstance(stage, FitSpec) and stage.features is not None:
-        remedy = "Say freeze: [stem, learner]"
-        raise check.SettingError(check.sentence("features", "parts that are frozen, to run once", "none", remedy))
     if isinstance(stage, FitSpec):
-        _check_extras(stage, recipe, mixed)
+        _check_together(stage, mixed)
+        _check_code(stage)
+        if stage.features is not None:
+            _check_features(stage, spec, record)
+    if record.freeze or record.tasks or record.hold_norms:
+        with frozen(model(), record):
+            pass
+    rest = model
+    if isinstance(stage, FitSpec) and stage.features is not None:
+        halves = compose.halves(model(), record.freeze)
+        rest = lambda: halves.rest  # noqa: E731, what is trained then
+    if record.dropout is not None:
+        dropouts(rest(), record.dropout, validated=bool(parts[1]))
+    if isinstance(stage, FitSpec) and stage.taps:
+        compose.with_taps(model(), {tap: tap for tap in stage.taps}, task=next(iter(recipe.tasks)))
+    return objectives
 
 
 def _check_teacher(
@@ -84,12 +132,15 @@ def _check_teacher(
     return distillation.objectives(own, distillation.Teaching(asked.temperature, asked.share), common)
 
 
-def _check_extras(stage: FitSpec, recipe: Recipe, mixed: bool) -> None:
+def _check_code(stage: FitSpec) -> None:
     for reference in stage.callbacks:
-        as_callback(load(reference, aims.ANYWHERE), reference)
-    if stage.taps:
-        task = next(iter(recipe.tasks))
-        compose.with_taps(compose.logits(recipe.build(seed=0)), {tap: tap for tap in stage.taps}, task=task)
+        try:
+            as_callback(load(reference, aims.ANYWHERE), reference)
+        except check.SettingError as error:
+            raise check.SettingError(f"callbacks: {error}") from None
+
+
+def _check_together(stage: FitSpec, mixed: bool) -> None:
     together = [name for name in ("features", "teacher", "taps") if getattr(stage, name)]
     if len(together) > 1:
         raise check.SettingError(check.sentence(together[1], f"it in a stage without {together[0]}", "both"))
@@ -98,8 +149,31 @@ def _check_extras(stage: FitSpec, recipe: Recipe, mixed: bool) -> None:
         raise check.SettingError(check.sentence("augment", expected, "mixup or cutmix"))
 
 
-def _check_size(recipe: Recipe, image: tuple[int, int, int]) -> None:
+def _check_features(stage: FitSpec, spec: Spec, record: train.Fit) -> None:
+    if not record.freeze:
+        remedy = "Say freeze: [stem, learner]"
+        raise check.SettingError(check.sentence("features", "parts that are frozen, to run once", "none", remedy))
+    if stage.features is None or not stage.features.views:
+        return
+    augment = stage.augmentation(spec.data.augmentation())
+    if augment is None:
+        expected, remedy = "changes by which the views differ", "Name some in augment, or leave views out"
+        raise check.SettingError(check.sentence("augment", expected, "none", remedy))
+    if augment.mosaic:
+        raise check.SettingError(check.sentence("augment", "changes of one image at a time", "mosaic"))
+
+
+def _check_comparable(before: Any, objectives: Any) -> None:
+    """Refuse to compare losses that are not the same function."""
+    if before is not None and before != objectives:
+        expected = "a value that the stage before has too, such as val_accuracy, as the losses of the two differ"
+        raise check.SettingError(check.sentence("monitor", expected, "a loss", "Name one, or leave fall_back out"))
+
+
+def _check_size(recipe: Recipe, image: tuple[int, int, int] | None) -> None:
     """Refuse a size at which the model would have other weights."""
+    if image is None or image == recipe.input:
+        return
     if len(recipe.input) != 3 or image[2] != recipe.input[2]:
         expected = f"images like the model's input, {recipe.input}, of another height and width"
         raise check.SettingError(check.sentence("image", expected, list(image)))
@@ -133,6 +207,8 @@ def mixes(stage: StageSpec, spec: Spec, recipe: Recipe) -> bool:
 
 
 def _placed(place: str, message: str, stage: StageSpec) -> str:
-    """The message with the stage's place in front where it begins with one of the stage's settings."""
+    """The message with the stage's place in front; what it says of the data stays where it is."""
     first = message.partition(":")[0].partition(".")[0]
-    return f"{place}.{message}" if first in type(stage).model_fields else message
+    if first in type(stage).model_fields:
+        return f"{place}.{message}"
+    return message if first in ("data", "model") else f"{place}: {message}"

@@ -9,6 +9,7 @@ from typing import Any
 from lensmith import check, data, ship
 from lensmith.records import PARTS, Records
 from lensmith.runs import checking, manifest
+from lensmith.runs.begun import begun, refuse_old_checkpoints
 from lensmith.runs.data_spec import SplitSpec
 from lensmith.runs.examples import read_again
 from lensmith.runs.folder import existing, locked, read_json, write_json, write_text
@@ -16,7 +17,7 @@ from lensmith.runs.judge import judged
 from lensmith.runs.manifest import Parts
 from lensmith.runs.outcomes import unfinished
 from lensmith.runs.scoring import match_labels, score
-from lensmith.runs.spec import Spec, read_run_spec
+from lensmith.runs.spec import Spec
 from lensmith.runs.stage_specs import FitSpec
 
 # Of the last stage's rate: the weights are good already, and a full rate would first make them worse.
@@ -50,11 +51,12 @@ def extend(
         DataError: there is nothing new, or a class that the run does not know.
     """
     found = existing(Path(folder))
-    spec, noted = read_run_spec(found.spec), read_json(found.data)
+    spec, noted = begun(found)
     results = read_json(found.results) if found.results.is_file() else None
     if results is None or unfinished(spec, results):
         remedy = f"Finish it first: lensmith train --resume {folder}"
         raise check.SettingError(check.sentence(f"{folder}", "a run that has finished", "one that has not", remedy))
+    refuse_old_checkpoints(found, noted)
     with locked(found):
         parts = _parts(spec, noted, str(source), on_file)
         stage = _stage(spec, last or {})
@@ -102,5 +104,6 @@ def _parts(spec: Spec, noted: Mapping[str, Any], source: str, on_file: Any) -> P
 def _stage(spec: Spec, last: Mapping[str, Any]) -> FitSpec:
     """The stage that trains on: as the last one did, more gently."""
     before = next((one for one in reversed(spec.train) if isinstance(one, FitSpec)), FitSpec())
-    gentler = before.model_copy(update={"rate": before.rate * GENTLER, "warmup": 0.0})
+    # It has another validation part than the stage before: their values say nothing of which is better.
+    gentler = before.model_copy(update={"rate": before.rate * GENTLER, "warmup": 0.0, "fall_back": False})
     return FitSpec.model_validate(gentler.model_dump() | dict(last))

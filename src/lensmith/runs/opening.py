@@ -9,6 +9,7 @@ from typing import Any, Literal
 from lensmith import check, data, ship
 from lensmith.compose import zoo
 from lensmith.records import PARTS, Records
+from lensmith.runs.begun import begun
 from lensmith.runs.data_spec import DataSpec, ReadSpec
 from lensmith.runs.examples import read_again
 from lensmith.runs.folder import RunFolder, existing, read_json, write_json
@@ -16,7 +17,7 @@ from lensmith.runs.judge import proof_examples
 from lensmith.runs.manifest import Parts, key_of, restore_part
 from lensmith.runs.run import open_run, record_artifact
 from lensmith.runs.scoring import Scores, score
-from lensmith.runs.spec import Spec, read_run_spec
+from lensmith.runs.spec import Spec
 
 PartName = Literal["train", "validation", "test", "all"]
 
@@ -93,6 +94,7 @@ def _note_evaluation(folder: RunFolder, records: Records) -> None:
     if folder.results.is_file() and any(key_of(record) in test for record in records):
         results = read_json(folder.results)
         write_json(folder.results, results | {"evaluations": results.get("evaluations", 1) + 1})
+        open_run(folder.path).report()
 
 
 def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof]:
@@ -102,7 +104,7 @@ def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof
         Where the artifact is, and the proof.
     """
     folder = finished(run)
-    spec, noted = read_run_spec(folder.spec), read_json(folder.data)
+    spec, noted = begun(folder)
     path = out or folder.artifact
     proof = ship.export(ship.load(folder.model), path, proof_examples(_parts(noted, spec)))
     if out is None:

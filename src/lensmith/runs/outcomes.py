@@ -7,7 +7,7 @@ from typing import Any
 
 from lensmith import reuse, train
 from lensmith.reuse import transfer
-from lensmith.runs import plan
+from lensmith.runs import comparing, plan
 from lensmith.runs.folder import RunFolder, read_json
 from lensmith.runs.spec import Spec
 from lensmith.runs.stage_folder import Outcome
@@ -22,18 +22,17 @@ def told(outcomes: Sequence[Outcome], spec: Spec) -> dict[str, Any]:
         spec: whose plan they carried out.
 
     Returns:
-        ``stages``, one a stage: its ``name``, ``epochs``, ``steps``, what chose its ``best_epoch`` and whether it
-        stopped early; the same of the last stage that learnt, for short; ``gains``, what each of several fits came to,
-        in words; ``diagnosis``; and the ``lost`` examples.
+        ``stages``, one a stage: its ``name``, ``epochs``, ``steps``, what chose its ``best_epoch``, whether it
+        stopped early and what it gained, in words; the same of the last stage whose weights were kept, for short;
+        ``gains``, of all; ``diagnosis``; and the ``lost`` examples.
     """
-    learnt = [one for one in outcomes if one.rows]
-    last = learnt[-1]
+    last, gains = comparing.learnt(outcomes)[-1], _gains(outcomes, spec)
     return {
-        "stages": [_stage(one) for one in outcomes],
+        "stages": [_stage(one, gains.get(number)) for number, one in enumerate(outcomes, start=1)],
         "best_epoch": last.restored,
         "monitor": last.monitor,
         "stopped_early": last.stopped,
-        "gains": _gains(outcomes, spec),
+        "gains": "; ".join(gains.values()) or None,
         "diagnosis": [finding for one in outcomes for finding in one.diagnoses],
         "lost": list({one["source"]: one for stage in outcomes for one in stage.lost}.values()),
     }
@@ -56,24 +55,38 @@ def evaluations(folder: RunFolder) -> int:
 
 def unfinished(spec: Spec, results: Mapping[str, Any]) -> bool:
     """Whether a run with these results has something left to do: a stage that was added, or an artifact to make."""
-    done = [stage["name"] for stage in results["stages"]]
-    return done != list(plan.names(spec.train)) or (spec.ship is not None and results["artifact"] is None)
+    return not trained(spec, results) or (spec.ship is not None and results["artifact"] is None)
 
 
-def _gains(outcomes: Sequence[Outcome], spec: Spec) -> str | None:
-    """What each stage gained, where several learnt from the labels; None where there is nothing to compare."""
+def trained(spec: Spec, results: Mapping[str, Any]) -> bool:
+    """Whether these results are of the whole plan; those of a version without plans say nothing of stages."""
+    stages = results.get("stages")
+    return stages is None or [stage["name"] for stage in stages] == list(plan.names(spec.train))
+
+
+def _gains(outcomes: Sequence[Outcome], spec: Spec) -> Mapping[int, str]:
+    """What each stage gained, by its number, where several learnt from the labels; empty where only one did."""
     stages = {
         number: stage.to_record()
         for number, (stage, outcome) in enumerate(zip(spec.train, outcomes, strict=True), start=1)
         if isinstance(stage, FitSpec) and outcome.rows
     }
     if len(stages) < 2:
-        return None
+        return {}
     rows = [{"stage": number, **row} for number, one in enumerate(outcomes, start=1) for row in one.rows]
-    return transfer.sentence(reuse.gains(rows, stages)) or None
+    kept: dict[int, train.Fit] = {}
+    found: dict[int, str] = {}
+    for number, stage in stages.items():
+        told = [gain for gain in reuse.gains(rows, {**kept, number: stage}) if gain.stage == number]
+        undone = comparing.fell_back(outcomes[number - 1])
+        if told:
+            found[number] = transfer.sentence(told) + ", undone as it was no better" * undone
+        if not undone:  # what was undone is nothing that a later stage could have begun with
+            kept[number] = stage
+    return found
 
 
-def _stage(outcome: Outcome) -> Mapping[str, Any]:
+def _stage(outcome: Outcome, gain: str | None) -> Mapping[str, Any]:
     notes = {name: value for name, value in (outcome.notes or {}).items() if name != "examples"}
     return {
         "name": outcome.name,
@@ -82,5 +95,6 @@ def _stage(outcome: Outcome) -> Mapping[str, Any]:
         "monitor": outcome.monitor,
         "best_epoch": outcome.restored,
         "stopped_early": outcome.stopped,
+        "gain": gain,
         **notes,
     }

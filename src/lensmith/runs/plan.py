@@ -17,7 +17,7 @@ from lensmith.runs.stage_specs import (
 )
 
 Plan = Sequence[StageSpec]
-_LEARNS = ("warmup", "fit")
+LEARNS = ("warmup", "fit")  # from labels
 
 
 def names(plan: Plan) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ def check_order(plan: Plan) -> None:
         SettingError: names the stage and where it should stand.
     """
     kinds = [stage.stage for stage in plan]
-    if not set(kinds) & set(_LEARNS):
+    if not set(kinds) & set(LEARNS):
         raise check.SettingError(check.sentence("train", "at least one stage fit or warmup", ", ".join(kinds)))
     for place, kind in enumerate(kinds):
         before, after = kinds[:place], kinds[place + 1 :]
@@ -47,14 +47,14 @@ def check_order(plan: Plan) -> None:
 
 def _faults(kind: str, before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[bool, str, str]]:
     """What could be wrong with a stage between others: whether it is, what was expected, what came."""
-    learnt = next((one for one in before if one in _LEARNS), "")
+    learnt = next((one for one in before if one in LEARNS), "")
     if kind == "draw":
         yield bool(before), "draw as the first stage, as it begins from new weights", f"it after {''.join(before[-1:])}"
     if kind == "pretext":
         yield bool(learnt), "pretext before anything is learnt from labels", f"it after {learnt}"
     if kind == "pseudo-label":
         yield not learnt, "a stage fit before pseudo-label, whose model gives the labels", "none"
-        yield not set(after) & set(_LEARNS), "a stage fit after pseudo-label, to learn from the labels", "none"
+        yield not set(after) & set(LEARNS), "a stage fit after pseudo-label, to learn from the labels", "none"
     if kind == "evaluate":
         yield (
             bool(after),

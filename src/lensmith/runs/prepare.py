@@ -72,8 +72,8 @@ def prepare(
     try:
         wanted = spec.data.split or SplitSpec()
         parts = split(audit, wanted, earlier(wanted))
-        image = spec.data.image or resolve.image_size(audit)
         found = pretrained.backbone(spec.model)
+        image = spec.data.image or resolve.image_size(audit, found.recipe.input if found else ())
         if found is None:
             preprocessing = data.preprocessing(parts[0], image=image, scaling=spec.data.scaling)
             recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)

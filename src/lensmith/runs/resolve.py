@@ -20,14 +20,20 @@ _BY_KIND: Mapping[str, str] = {"class": "classify", "classes": "multi-label", "n
 _SHARED = ("pool", "hidden", "dropout", "activation")
 
 
-def image_size(audit: Audit) -> tuple[int, int, int] | None:
-    """The input size for these images when nobody named one: their own, or a square of 128 pixels; None for rows."""
+def image_size(audit: Audit, usual: tuple[int, ...] = ()) -> tuple[int, int, int] | None:
+    """The input size for these images when nobody named one; None for rows.
+
+    Args:
+        audit: of the images. Those of one size up to 128 pixels are taken as they are.
+        usual: the input of a trained backbone, which others become as large as; without one, squares of 128 pixels.
+    """
     if audit.heights is None or audit.widths is None or audit.channels is None:
         return None
     (low, height, high), (left, width, right) = audit.heights, audit.widths
     if low == high and left == right and max(height, width) <= LARGEST_OWN_SIZE:
         return int(height), int(width), audit.channels
-    return LARGEST_OWN_SIZE, LARGEST_OWN_SIZE, audit.channels
+    tall, wide = usual[:2] if len(usual) == 3 else (LARGEST_OWN_SIZE, LARGEST_OWN_SIZE)
+    return tall, wide, audit.channels
 
 
 def batch_size(examples: int) -> int:

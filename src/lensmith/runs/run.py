@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import logging
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lensmith import backend, check, compose, data, ship, train
+from lensmith import compose, data, ship, train
 from lensmith.compose import Recipe
 from lensmith.data import Augment
 from lensmith.records import Record
-from lensmith.runs import custom, manifest, pretrained, resolve
-from lensmith.runs.aims import ANYWHERE
+from lensmith.runs import manifest, pretrained, resolve
+from lensmith.runs.begun import (
+    begun,
+    code_hashes,
+    environment,
+    mend,
+    refuse_old_checkpoints,
+    refuse_other_code,
+    warn_of_changes,
+)
 from lensmith.runs.content import content
 from lensmith.runs.examples import read_again
 from lensmith.runs.folder import RunFolder, check_new, create, existing, locked, read_json, write_json, write_text
+from lensmith.runs.job import Job
 from lensmith.runs.judge import judge, proof_examples
 from lensmith.runs.manifest import Parts
-from lensmith.runs.outcomes import evaluations, never_given, told, unfinished
+from lensmith.runs.outcomes import evaluations, never_given, told, trained, unfinished
 from lensmith.runs.pictured import keep_pictures
 from lensmith.runs.prepare import Plan, Prepared, prepare_records
 from lensmith.runs.report import render
-from lensmith.runs.spec import Spec, changes, read_run_spec
-from lensmith.runs.stage_specs import code_of
-from lensmith.runs.stages import Job, carry_out
-
-_log = logging.getLogger(__name__)
+from lensmith.runs.spec import Spec
+from lensmith.runs.stages import carry_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,12 @@ class Run:
         """Write ``report.html`` anew from what stands in the folder, and return its path."""
         write_text(self.folder.report, render(content(self.folder)))
         return self.folder.report
+
+    def report_if_stale(self) -> None:
+        """Write ``report.html`` where it is missing or older than the results, as a kill between the two leaves it."""
+        page = self.folder.report
+        if not page.is_file() or page.stat().st_mtime_ns < self.folder.results.stat().st_mtime_ns:
+            self.report()
 
 
 def start(
@@ -142,33 +152,18 @@ def resume(
         DataError: an example is gone or has changed since.
     """
     found = existing(Path(folder))
-    spec, noted = read_run_spec(found.spec), read_json(found.data)
-    spec = _as_begun(found, spec, noted)
+    spec, noted = begun(found)
     run = open_run(folder)
     if run.results is not None and not unfinished(spec, run.results):
+        run.report_if_stale()
         return run
     with locked(found):
-        _warn_of_changes(read_json(found.environment))
-        _refuse_other_code(noted.get("code", {}), code_hashes(spec))
+        mend(found, spec)
+        warn_of_changes(found)
+        refuse_other_code(noted.get("code", {}), code_hashes(spec))
         records = read_again(spec.data) if records is None else records
         parts = manifest.restore(noted, records, spec.data.source)
         return _carry_on(found, spec, noted, parts, progress=progress)
-
-
-def _as_begun(folder: RunFolder, spec: Spec, noted: Mapping[str, Any]) -> Spec:
-    """The spec of a run if nobody changed it; one that a kill kept from growing with its data grows now.
-
-    Raises:
-        SettingError: a setting was changed since the run began.
-    """
-    now = spec.model_dump(mode="json")
-    if "grown_from" in noted and not changes(noted["grown_from"], now):
-        spec = Spec.model_validate(noted["spec"])
-        write_text(folder.spec, spec.to_yaml())
-    elif changed := changes(noted["spec"], now):
-        remedy = "Put it back, or begin a new run"
-        raise check.SettingError(f"{folder.spec}: {changed} was changed since the run began. {remedy}")
-    return spec
 
 
 def open_run(folder: str | Path) -> Run:
@@ -177,51 +172,33 @@ def open_run(folder: str | Path) -> Run:
     return Run(found, read_json(found.results) if found.results.is_file() else None)
 
 
-def environment() -> dict[str, Any]:
-    """What a run's numbers depend on besides its spec."""
-    choice = backend.choose()
-    return {
-        "backend": choice.name,
-        "reason": choice.reason,
-        "versions": backend.versions(),
-        "devices": list(backend.devices()),
-        "threads": backend.threads(),
-        "platform": platform.platform(),
-    }
-
-
-def code_hashes(spec: Spec) -> dict[str, str]:
-    """What identifies each piece of the user's own code that a plan names: nothing else in a run can change unseen."""
-    named = dict.fromkeys(name for stage in spec.train for name in code_of(stage))
-    return {name: custom.fingerprint(name, ANYWHERE) for name in named}
-
-
-def _refuse_other_code(then: Mapping[str, str], now: Mapping[str, str]) -> None:
-    for name, found in now.items():
-        if then.get(name, found) != found:
-            remedy = "Put the file back as it was, or begin a new run"
-            raise check.SettingError(f"{name}: the code was changed since the run began. {remedy}")
-
-
-def _warn_of_changes(before: Mapping[str, Any]) -> None:
-    now = environment()
-    for name in ("versions", "devices", "platform"):
-        if before.get(name) != now[name]:
-            _log.warning("%s are not what the run began with: it may not end with the same bits", name)
-
-
 def _carry_on(
     folder: RunFolder, spec: Spec, noted: Mapping[str, Any], parts: Parts, *, progress: train.Progress | None
 ) -> Run:
     """Each step of this either finds its work done or does it; so it can be called again after any end."""
+    run = open_run(folder.path)
+    if run.results is None or not trained(spec, run.results):
+        refuse_old_checkpoints(folder, noted)
+        run = _trained(folder, spec, noted, parts, progress=progress)
+    if spec.ship is not None and run.artifact is None:
+        # After the report: shipping may refuse, and what was learnt is then not lost.
+        run = record_artifact(run, ship.export(run.saved(), folder.artifact, proof_examples(parts)))
+    run.report_if_stale()
+    return run
+
+
+def _trained(
+    folder: RunFolder, spec: Spec, noted: Mapping[str, Any], parts: Parts, *, progress: train.Progress | None
+) -> Run:
+    """Carry out the plan, and measure what came of it on the test part."""
     began = time.monotonic()
     preprocessing = data.Preprocessing.from_dict(noted["preprocessing"])
     recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
-    trained = recipe.build(seed=spec.seed, auxiliaries=True)
+    model = recipe.build(seed=spec.seed, auxiliaries=True)
     if (found := pretrained.backbone(spec.model)) is not None:
-        pretrained.load(trained, found)
-    saved = ship.Saved(compose.without_auxiliaries(trained), recipe, parts[0].labels, preprocessing)
-    outcomes = carry_out(Job(folder, spec, saved, trained, parts, progress))
+        pretrained.load(model, found)
+    saved = ship.Saved(compose.without_auxiliaries(model), recipe, parts[0].labels, preprocessing)
+    outcomes = carry_out(Job(folder, spec, saved, model, parts, progress))
     ship.save(folder.model, saved)
     judged, trained_so = judge(folder, saved, parts), told(outcomes, spec)
     results = judged | trained_so | {"lost": [*trained_so["lost"], *judged["lost"]]}
@@ -230,13 +207,10 @@ def _carry_on(
     looked = 1 + ("before" in noted)
     results |= {"evaluations": evaluations(folder) + looked, "seconds": round(time.monotonic() - began, 2)}
     results["before"] = noted.get("before")
-    run = Run(folder, results)
     write_json(folder.results, results)
-    run.report()  # before shipping, which may refuse: what was learnt is then not lost
-    if spec.ship is None:
-        return run
-    proof = ship.export(saved, folder.artifact, proof_examples(parts))
-    return record_artifact(run, proof)
+    run = Run(folder, results)
+    run.report()
+    return run
 
 
 def record_artifact(run: Run, proof: ship.Proof) -> Run:

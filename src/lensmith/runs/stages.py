@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
-from lensmith import compose, data, reuse, ship, train
-from lensmith.compose import Recipe
+from lensmith import compose, reuse, train
 from lensmith.records import Problem, Records
 from lensmith.reuse import distillation, teacher
-from lensmith.runs import aims, manifest, plan, resolve, stage_folder, teaching
-from lensmith.runs.checking import mixes
+from lensmith.runs import aims, comparing, manifest, plan, resolve, stage_folder, teaching
 from lensmith.runs.custom import as_callback, load
 from lensmith.runs.examples import unlabelled
-from lensmith.runs.folder import RunFolder
+from lensmith.runs.job import Job, batch_size, batches, sized
+from lensmith.runs.job import objectives as objectives_of
 from lensmith.runs.manifest import Parts
-from lensmith.runs.spec import Spec
 from lensmith.runs.stage_folder import Outcome
 from lensmith.runs.stage_specs import (
     DrawSpec,
@@ -25,42 +22,11 @@ from lensmith.runs.stage_specs import (
     FitSpec,
     PretextSpec,
     PseudoLabelSpec,
-    ShownSpec,
     StageSpec,
     TeacherSpec,
     WarmupSpec,
 )
 from lensmith.train.state import arrays_of, put
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Job:
-    """What the stages of a run have in common.
-
-    Args:
-        folder: of the run.
-        spec: with everything written out.
-        saved: the model as it is used, a view of ``model``, with its recipe, labels and preprocessing.
-        model: the model as it is trained, with its auxiliary heads.
-        parts: training, validation and test examples; a stage may add to the first.
-        progress: who is told how far it is.
-    """
-
-    folder: RunFolder
-    spec: Spec
-    saved: ship.Saved
-    model: Any
-    parts: Parts
-    progress: train.Progress | None
-
-    @property
-    def recipe(self) -> Recipe:
-        return self.saved.recipe  # type: ignore[return-value]  # chains are not trained by runs
-
-    @property
-    def place(self) -> str:
-        """What messages call the data."""
-        return self.spec.data.source
 
 
 def carry_out(job: Job) -> tuple[Outcome, ...]:
@@ -77,7 +43,7 @@ def carry_out(job: Job) -> tuple[Outcome, ...]:
     for number, stage in enumerate(job.spec.train):
         if number >= len(done):
             stage_folder.forget_later(job.folder.path / "checkpoints", number + 1)
-            done.append(_run(job, stage, names[number], stage_folder.earlier(done, len(names))))
+            done.append(_run(job, stage, names[number], done))
             stage_folder.write(job.folder.stages, done[-1], job.model)
             stage_folder.prune(job.folder.stages, names[: len(done)])
         if isinstance(stage, PseudoLabelSpec):
@@ -85,13 +51,14 @@ def carry_out(job: Job) -> tuple[Outcome, ...]:
     return tuple(done)
 
 
-def _run(job: Job, stage: StageSpec, name: str, earlier: train.Earlier) -> Outcome:
+def _run(job: Job, stage: StageSpec, name: str, done: Sequence[Outcome]) -> Outcome:
+    earlier = stage_folder.earlier(done, len(job.spec.train))
     if isinstance(stage, DrawSpec):
         return _draw(job, stage, name)
     if isinstance(stage, PretextSpec):
         return _pretext(job, stage, name, earlier)
     if isinstance(stage, WarmupSpec | FitSpec):
-        return _fit(job, stage, name, earlier)
+        return _fit(job, stage, name, done, earlier)
     if isinstance(stage, PseudoLabelSpec):
         return _pseudo_labels(job, stage, name)
     return Outcome(name)  # the test part is measured when all stages are done
@@ -107,7 +74,7 @@ def _draw(job: Job, stage: DrawSpec, name: str) -> Outcome:
         build,
         batches(job, shown, job.parts[0], list(recipe.tasks), learning=True),
         stage=stage.to_record(),
-        objectives=_objectives(job, shown),
+        objectives=objectives_of(job, shown),
         seed=job.spec.seed,
         folder=job.folder.stages / f"{name}-draws",
     )
@@ -117,64 +84,43 @@ def _draw(job: Job, stage: DrawSpec, name: str) -> Outcome:
 
 def _pretext(job: Job, stage: PretextSpec, name: str, earlier: train.Earlier) -> Outcome:
     records = job.parts[0] if stage.source is None else unlabelled(stage.source)
-    history = reuse.pretext(
-        job.model,
-        records,
-        job.saved.preprocessing,
-        task=stage.to_task(),
-        stage=stage.to_record(),
-        size=stage.batch or job.spec.data.batch or resolve.batch_size(len(records)),
-        augment=stage.augmentation(job.spec.data.augmentation()),
-        folder=job.folder.path,
-        resume=True,
-        seed=job.spec.seed,
-        earlier=earlier,
-        progress=job.progress,
-    )
+    with sized(job, stage, name) as here:
+        history = reuse.pretext(
+            here.model,
+            records,
+            here.saved.preprocessing,
+            task=stage.to_task(),
+            stage=stage.to_record(),
+            size=stage.batch or job.spec.data.batch or resolve.batch_size(len(records)),
+            augment=stage.augmentation(job.spec.data.augmentation()),
+            folder=job.folder.path,
+            resume=True,
+            seed=job.spec.seed,
+            earlier=earlier,
+            progress=job.progress,
+        )
     return _outcome(name, history, earlier)
 
 
-def _fit(job: Job, stage: WarmupSpec | FitSpec, name: str, earlier: train.Earlier) -> Outcome:
+def _fit(job: Job, stage: WarmupSpec | FitSpec, name: str, done: Sequence[Outcome], earlier: train.Earlier) -> Outcome:
     """Train, at the size the stage asks for."""
     before = arrays_of(list(job.model.variables)) if isinstance(stage, FitSpec) and stage.fall_back else {}
-    here = job if stage.image is None else _at_size(job, stage.image)
-    if isinstance(stage, FitSpec) and stage.features is not None:
-        history, lost = _on_features(here, stage, earlier)
-    else:
-        history, lost = _on_examples(here, stage, earlier)
-    if here is not job:
-        put(list(job.model.variables), arrays_of(list(here.model.variables)), name)
+    with sized(job, stage, name) as here:
+        if isinstance(stage, FitSpec) and stage.features is not None:
+            history, lost = _on_features(here, stage, earlier)
+        else:
+            history, lost = _on_examples(here, stage, earlier)
     outcome = _outcome(name, history, earlier, lost)
-    if before and not _better(history, earlier):
+    if before and not comparing.better(outcome, done, stage.to_record(), objectives_of(job, stage)):
         put(list(job.model.variables), before, name)
-        outcome = replace(outcome, restored=None, notes={"fell_back": True})
+        outcome = replace(outcome, restored=None, notes={comparing.FELL_BACK: True})
     return outcome
-
-
-def _better(history: train.History, earlier: train.Earlier) -> bool:
-    """Whether a stage's best epoch is better than the one before it ended with, by the value that chose it."""
-    values = [row.get(history.monitor) for row in earlier.rows if row.get("stage") == (earlier.stage or 1) - 1]
-    known = [value for value in values if value is not None]
-    if not known or history.best is None:
-        return True
-    falls = history.best.value <= min(value for value in history[history.monitor] if value is not None)
-    return history.best.value < min(known) if falls else history.best.value > max(known)
-
-
-def _at_size(job: Job, image: tuple[int, int, int]) -> Job:
-    """The same job with a model for images of another size, which has the same weights."""
-    recipe = replace(job.recipe, input=image)
-    model = recipe.build(seed=job.spec.seed, auxiliaries=True)
-    put(list(model.variables), arrays_of(list(job.model.variables)), f"image {image}")
-    view = compose.without_auxiliaries(model)
-    saved = ship.Saved(view, recipe, job.saved.labels, replace(job.saved.preprocessing, image=image))
-    return replace(job, saved=saved, model=model)
 
 
 def _on_examples(
     job: Job, stage: WarmupSpec | FitSpec, earlier: train.Earlier
 ) -> tuple[train.History, Sequence[Problem]]:
-    model, objectives = compose.logits(job.model), _objectives(job, stage)
+    model, objectives = compose.logits(job.model), objectives_of(job, stage)
     if isinstance(stage, FitSpec) and stage.taps:
         model = compose.with_taps(model, {tap: tap for tap in stage.taps}, task=next(iter(job.recipe.tasks)))
     parts, tasks = job.parts, list(job.recipe.tasks)
@@ -187,7 +133,8 @@ def _on_examples(
     record = _with_teacher(stage.to_record(), tasks)
     training = batches(job, stage, parts[0], tasks, learning=True)
     validation = batches(job, stage, parts[1], tasks, learning=False) if parts[1] else None
-    history = _trained(job, stage, model, objectives, (training, validation), earlier, record)
+    varied = stage.augmentation(job.spec.data.augmentation()) is not None
+    history = _trained(job, stage, model, objectives, (training, validation), earlier, record, augmented=varied)
     return history, [*training.lost, *(validation.lost if validation else ())]
 
 
@@ -210,12 +157,14 @@ def _answered(job: Job, asked: TeacherSpec, model: Any) -> Parts:
 def _on_features(job: Job, stage: FitSpec, earlier: train.Earlier) -> tuple[train.History, Sequence[Problem]]:
     """Run what is frozen once over the data, and train the rest of the model on what came out."""
     made = [_features(job, stage, part, learning=part is job.parts[0]) for part in job.parts[:2] if part]
-    size = _size(job, stage)
+    size = batch_size(job, stage)
     training = made[0].batches(size, seed=job.spec.seed, shuffle=True)
     validation = made[1].batches(size, shuffle=False) if len(made) > 1 else None
     record = replace(stage.to_record(), freeze=made[0].frozen)
-    objectives = _objectives(job, stage)
-    history = _trained(job, stage, made[0].rest, objectives, (training, validation), earlier, record)
+    objectives = objectives_of(job, stage)
+    varied = stage.features is not None and stage.features.views > 0
+    shown = training, validation
+    history = _trained(job, stage, made[0].rest, objectives, shown, earlier, record, augmented=varied)
     return history, [problem for one in made for problem in one.lost]
 
 
@@ -244,6 +193,8 @@ def _trained(
     shown: tuple[Any, Any],
     earlier: train.Earlier,
     record: train.Fit,
+    *,
+    augmented: bool,
 ) -> train.History:
     return train.fit(
         model,
@@ -257,25 +208,7 @@ def _trained(
         progress=job.progress,
         callbacks=callbacks(stage),
         earlier=earlier,
-    )
-
-
-def batches(job: Job, stage: ShownSpec, part: Records, tasks: Sequence[str], *, learning: bool) -> data.Batches:
-    """The batches of a part as a stage sees them; what is measured sees the pixels that prediction will see."""
-    section = job.spec.data
-    augment = stage.augmentation(section.augmentation())
-    return data.batches(
-        part,
-        job.saved.preprocessing,
-        size=_size(job, stage),
-        seed=job.spec.seed,
-        shuffle=learning,
-        tasks=tasks,
-        augment=augment if learning else None,
-        one_hot=augment is not None and augment.mixes,
-        exact=not learning,
-        cache=None if section.cache is None else Path(section.cache),
-        memory=None if section.memory is None else section.memory << 20,
+        augmented=augmented,
     )
 
 
@@ -283,14 +216,6 @@ def callbacks(stage: StageSpec) -> tuple[Any, ...]:
     """The user's own callbacks that a stage names."""
     named = stage.callbacks if isinstance(stage, FitSpec) else ()
     return tuple(as_callback(load(reference, aims.ANYWHERE), reference) for reference in named)
-
-
-def _objectives(job: Job, stage: WarmupSpec | FitSpec) -> Mapping[str, train.Objective]:
-    return aims.of_stage(stage, job.recipe, job.parts[0], mixed=mixes(stage, job.spec, job.recipe))
-
-
-def _size(job: Job, stage: ShownSpec) -> int:
-    return stage.batch or job.spec.data.batch or resolve.batch_size(len(job.parts[0]))
 
 
 def _pseudo_labels(job: Job, stage: PseudoLabelSpec, name: str) -> Outcome:

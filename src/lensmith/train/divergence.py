@@ -21,16 +21,23 @@ def broken(x: Any, y: Any) -> str:
     'the images or features x hold 1 value that is no finite number'
     >>> broken(np.array([1]), {"mass": np.array([1.0]), "age": np.array([np.inf])})
     'the targets of age hold 1 value that is no finite number'
+    >>> broken({"P3": np.array([np.inf, np.nan])}, np.array([1]))
+    'the images or features x: P3 hold 2 values that are no finite number'
     """
-    named = {"the images or features x": x}
-    named |= {f"the targets of {task}": values for task, values in y.items()} if isinstance(y, Mapping) else {}
-    named |= {} if isinstance(y, Mapping) else {"the targets": y}
+    named = {**_parts("the images or features x", ": {}", x), **_parts("the targets", " of {}", y)}
     for name, values in named.items():
         array = np.asarray(values)
         count = int((~np.isfinite(array)).sum()) if array.dtype.kind == "f" else 0
         if count:
             return f"{name} hold {count} value{'s that are' if count > 1 else ' that is'} no finite number"
     return ""
+
+
+def _parts(name: str, of: str, values: Any) -> dict[str, Any]:
+    """Arrays by what to call them in a message."""
+    if not isinstance(values, Mapping):
+        return {name: values}
+    return {name + of.format(part): array for part, array in values.items()}
 
 
 def broken_in(batches: Iterable[tuple[Any, Any]]) -> str:

@@ -18,7 +18,7 @@ from lensmith.train.compiled import compiled, fitted
 from lensmith.train.draw_store import Draws
 from lensmith.train.interrupt import Interrupted, requests
 from lensmith.train.objective import Objective, describe
-from lensmith.train.progress import Progress, Silent
+from lensmith.train.progress import Progress, RichProgress, Silent
 from lensmith.train.schedules import Constant
 from lensmith.train.stages import Draw, Fit
 from lensmith.train.state import arrays_of, put, seed_layers
@@ -95,7 +95,7 @@ def draw(
     seeds = _seeds(seed, stage.draws)
     facts = _facts(batches, stage, objectives, seed)
     draws = Draws() if folder is None else draw_store.read(folder, facts)
-    progress = progress or Silent()
+    progress = progress.of("draw") if isinstance(progress, RichProgress) else progress or Silent()
     with requests() as asked:
         job = _Job(build, batches, stage, objectives, progress, asked)
         progress.on_start(stage.draws, stage.steps, len(draws.losses) * stage.steps)

@@ -52,7 +52,8 @@ class Job:
         earlier: what earlier stages did.
         asked: the names of the signals that asked to stop.
         diagnosing: whether the network is looked at while it trains.
-        classes: how many there are, by task, where the loss is a cross-entropy.
+        classes: how many there are, by task, where the loss is a plain cross-entropy.
+        augmented: whether training examples are varied; None where nothing can be made of it.
         recent: the losses of the last steps, to say how the loss went when it is no number any more.
     """
 
@@ -71,6 +72,7 @@ class Job:
     asked: Sequence[str]
     diagnosing: bool
     classes: Mapping[str, int]
+    augmented: bool | None
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=20))
 
     @property

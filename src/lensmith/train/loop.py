@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from lensmith import check
-from lensmith.train import averaging, diagnosis, divergence, history, memory, optimizers, watch
+from lensmith.train import averaging, diagnosis, divergence, history, optimizers, watch
 from lensmith.train.callbacks import Callbacks
-from lensmith.train.compiled import Compiled, Values, compiled, fitted
+from lensmith.train.compiled import compiled
 from lensmith.train.diagnosis import Diagnosis
 from lensmith.train.epochs import Resized
 from lensmith.train.frozen import frozen
@@ -21,6 +21,7 @@ from lensmith.train.gap_dropout import dropouts
 from lensmith.train.history import Best, Earlier, History, Row
 from lensmith.train.interrupt import Interrupted, requests
 from lensmith.train.job import Batches, Job
+from lensmith.train.measuring import evaluate, measure
 from lensmith.train.monitor import monitors, plateau_monitor
 from lensmith.train.objective import Objective, describe
 from lensmith.train.progress import Progress, Silent
@@ -29,6 +30,7 @@ from lensmith.train.stages import Fit
 from lensmith.train.state import State, seed_layers
 from lensmith.train.stepping import train
 from lensmith.train.store import ALONE, Store
+from lensmith.train.trace import Trace
 
 __all__ = ["Batches", "evaluate", "fit"]
 
@@ -47,6 +49,7 @@ def fit(
     callbacks: Sequence[Any] = (),
     earlier: Earlier = ALONE,
     diagnose: bool = True,
+    augmented: bool | None = None,
 ) -> History:
     """Train a model for one stage; killed at any moment and resumed, it ends with the same bits.
 
@@ -67,6 +70,8 @@ def fit(
             epoch; see :mod:`lensmith.train.callbacks` for what they are told and what resuming does.
         earlier: what earlier stages did in the same folder; epochs and steps are counted on from there.
         diagnose: whether the network is looked at while it trains, and its troubles are named.
+        augmented: whether training examples are varied, which makes them harder than those of the validation. Only
+            where it is False can it be said that the validation is easier than the training.
 
     Returns:
         The history. The model has the weights of the best epoch where ``stage.restore_best`` says so
@@ -115,29 +120,11 @@ def fit(
             earlier=earlier,
             asked=asked,
             diagnosing=diagnose,
-            classes=_classes(steps, objectives),
+            classes=watch.classes(steps),
+            augmented=augmented if stage.average is None else None,
         )
         with _own_dropout(job):
             return _run(job, store.begin(resume=resume))
-
-
-def evaluate(model: Any, batches: Batches, objectives: Mapping[str, Objective]) -> dict[str, float]:
-    """The loss and each metric of a model, exactly, over all examples of the batches.
-
-    Args:
-        model: a ``keras.Model`` whose outputs are logits; it is compiled anew.
-        batches: the examples.
-        objectives: losses and metrics, by task.
-
-    Returns:
-        ``loss`` and the metrics by name; with several tasks also each task's loss, and names that
-        begin with the task's.
-
-    Raises:
-        DataError: there are no batches, or a label is outside the range of the model's head.
-        LensmithError: memory does not suffice for a batch.
-    """
-    return _measure(compiled(model, objectives), batches, place="evaluation", asked=())
 
 
 @contextmanager
@@ -198,10 +185,12 @@ def _epoch(job: Job, state: State) -> State:
     place = f"epoch {number}, validation"
     if job.validation is not None and not job.asked:
         with averaging.averaged(job.steps.model):
-            measured = _measure(job.steps, job.validation, place=place, asked=job.asked)
+            measured = measure(job.steps, job.validation, place=place, asked=job.asked)
     if job.asked:
-        if state is not saved or not state.inside:  # else it is that of the checkpoint, and no step was made
+        if state is not saved:
             job.save(state)
+        elif not state.inside:  # no step was made: callbacks are kept as they were before on_epoch_begin
+            job.store.save(state)
         if state.rows:
             job.store.write_history(state)
         raise Interrupted(_interrupted(job, state))
@@ -216,14 +205,14 @@ def _epoch(job: Job, state: State) -> State:
     whole = replace(state, **job.callbacks.taken())
     job.store.close(whole, seconds=seconds, steps=made, waited=waited, last=state.finished(job.stage))
     job.progress.on_epoch(row, waited)
-    return state
+    return whole
 
 
 def _closed(job: Job, state: State, row: Row) -> State:
     """The state after an epoch with this row, before anything is made of it."""
     watched = state.watched
     if job.diagnosing:
-        trace = watch.Trace() if state.trace is None else watch.Trace.from_dict(state.trace)
+        trace = Trace() if state.trace is None else Trace.from_dict(state.trace)
         watched = (*watched, watch.row(job.epoch(state), trace, state.seen))
     return replace(
         state,
@@ -261,28 +250,6 @@ def _judged(job: Job, state: State) -> State:
     return replace(state, waited=waited, stopped=waited >= stop.patience)
 
 
-def _measure(steps: Compiled, batches: Batches, *, place: str, asked: Sequence[str]) -> dict[str, float]:
-    """The values over all batches, or over those before a request to stop."""
-    values: Values = {}
-    for x, y in batches.epoch(0):
-        if asked:
-            return {}
-        y = fitted(steps.tasks, y, place)
-        try:
-            if not values:
-                steps.build(x, y)
-                steps.model.reset_metrics()
-            values = steps.test(x, y)
-        except Exception as error:
-            if memory.out_of_memory(error):
-                step = steps.model.test_on_batch
-                raise memory.refusal(error, steps.model, step, x, y, place, "Nothing was changed") from error
-            raise
-    if not values:
-        raise check.DataError(f"{place}: there are no batches to measure on")
-    return steps.floats(values)
-
-
 def _refuse_infinite(job: Job, measured: Mapping[str, float], place: str, rate: float) -> None:
     """Refuse a validation loss that is no number; the model has its last finite weights then."""
     if not measured or math.isfinite(loss := measured["loss"]) or job.validation is None:
@@ -299,18 +266,14 @@ def _diagnoses(job: Job, state: State) -> tuple[Diagnosis, ...]:
     times = job.store.times
     seconds = sum(row["seconds"] for row in times)
     waited = sum(row["waited_for_data"] * row["seconds"] for row in times) / seconds if seconds else None
-    return diagnosis.diagnose(state.rows, state.watched, classes=job.classes, waited=waited, seconds=seconds or None)
-
-
-def _classes(steps: Compiled, objectives: Mapping[str, Objective]) -> dict[str, int]:
-    """How many classes each task has whose loss is a cross-entropy."""
-    found = {}
-    for task, objective in objectives.items():
-        name = objective.loss if isinstance(objective.loss, str) else type(objective.loss).__name__
-        size = steps.tasks[task].shape[-1] if task in steps.tasks and steps.tasks[task].shape else None
-        if "crossentropy" in str(name).lower() and objective.activation != "linear" and size:
-            found[task] = 2 if objective.activation == "sigmoid" else size
-    return found
+    return diagnosis.diagnose(
+        state.rows,
+        state.watched,
+        classes=job.classes,
+        waited=waited,
+        seconds=seconds or None,
+        augmented=job.augmented,
+    )
 
 
 def _tell(job: Job, state: State, known: tuple[Diagnosis, ...]) -> tuple[Diagnosis, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from lensmith import check
+from lensmith.train.batch import first_of, size_of
 from lensmith.train.state import arrays_of, put, variables_of
 
 # How the backends say it: torch on the CPU and on CUDA, XLA and TensorFlow.
@@ -45,7 +46,7 @@ def refusal(
         place: which step it was.
         last_good: a sentence that says where the last checkpoint is.
     """
-    size = len(x)
+    size = size_of(x)
     fits, tried = _largest(error, model, step, x, y)
     got = f"too little memory for a batch of {size}"
     if fits is None:
@@ -59,7 +60,7 @@ def refusal(
 
 def _largest(first: Exception, model: Any, step: Callable[[Any, Any], Any], x: Any, y: Any) -> tuple[int | None, str]:
     """The first half of a half of the batch that passes, and a list of what was tried."""
-    size, tried = len(x) // 2, []
+    size, tried = size_of(x) // 2, []
     try:
         before = {group: arrays_of(variables_of(model)[group]) for group in _KEPT}
     except MemoryError:
@@ -68,7 +69,7 @@ def _largest(first: Exception, model: Any, step: Callable[[Any, Any], Any], x: A
     while size >= 1 and found is None:
         tried.append(str(size))
         try:
-            step(x[:size], {task: part[:size] for task, part in y.items()} if isinstance(y, Mapping) else y[:size])
+            step(first_of(x, size), first_of(y, size))
             found = size
         except Exception as error:
             if not out_of_memory(error, beyond=first):

@@ -60,15 +60,21 @@ class RichProgress:
 
     Args:
         console: where to write; standard error when not given.
+        unit: what an epoch is called.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, unit: str = "epoch") -> None:
         self._console = console or Console(stderr=True)
+        self._unit = unit
         self._bar: Bar | None = None
         self._task = TaskID(0)
         self._epochs = self._steps = 1
         self._finished = 0
         self._shown = 0.0
+
+    def of(self, unit: str) -> RichProgress:
+        """The same that calls an epoch something else."""
+        return RichProgress(self._console, unit)
 
     def on_start(self, epochs: int, steps: int, done: int) -> None:
         self._epochs, self._steps, self._finished = epochs, steps, done // steps
@@ -83,7 +89,13 @@ class RichProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self._bar = Bar(*columns, console=self._console, transient=True, speed_estimate_period=120)
+        self._bar = Bar(
+            *columns,
+            console=self._console,
+            refresh_per_second=1 / _REFRESH,
+            transient=True,
+            speed_estimate_period=120,
+        )
         self._task = self._bar.add_task(self._epoch_of(done), total=epochs * steps, completed=done, values="")
         self._bar.start()
 
@@ -97,7 +109,7 @@ class RichProgress:
     def on_epoch(self, row: Row, waited: float) -> None:
         self._finished += 1  # the row counts over all stages
         values = {name: value for name, value in row.items() if name not in ("epoch", "stage")}
-        line = f"epoch {self._finished}/{max(self._epochs, self._finished)}  {_listed(values)}"
+        line = f"{self._unit} {self._finished}/{max(self._epochs, self._finished)}  {_listed(values)}"
         if waited >= _WORTH_TELLING:
             line += f"  ({waited:.0%} of the time waiting for data)"
         self._console.print(line, highlight=False, soft_wrap=True)
@@ -112,7 +124,7 @@ class RichProgress:
             self._bar = None
 
     def _epoch_of(self, step: int) -> str:
-        return f"epoch {min(step // self._steps + 1, self._epochs)}/{self._epochs}"
+        return f"{self._unit} {min(step // self._steps + 1, self._epochs)}/{self._epochs}"
 
 
 def _listed(values: Row | dict[str, float]) -> str:

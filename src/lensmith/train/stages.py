@@ -9,7 +9,8 @@ from typing import Any
 
 from lensmith import check
 from lensmith.train import schedules
-from lensmith.train.schedules import MODES, Cosine, Mode, Ramp, Schedule
+from lensmith.train.ramp import Ramp
+from lensmith.train.schedules import MODES, Cosine, Mode, Schedule
 
 COSINE, RAMP = Cosine(), Ramp()
 
@@ -81,7 +82,9 @@ class Fit:
         mode: whether less (``min``) or more (``max``) of it is better; ``auto`` goes by the metric.
         restore_best: whether the model ends with the weights of its best epoch instead of the last
             one's. Without validation it always ends with the last one's.
-        checkpoint_every: write a checkpoint every so many steps, besides the one after each epoch.
+        checkpoint_every: write a checkpoint every so many steps, besides those after epochs. There is one after each
+            epoch, unless epochs are so short that writing would take more than a thirtieth of the time; then there
+            is one as soon as it takes less, and one at the end. A run that is killed goes on from the newest.
         keep: how many of the newest checkpoints to keep, besides the best.
         freeze: which layers this stage leaves as they are, by the names of parts and layers or patterns of
             such names, as in ``("stem", "*-norm1")``; see :mod:`lensmith.trainable`. Their batch

@@ -9,10 +9,12 @@ from typing import Any
 
 from lensmith import check
 from lensmith.train import divergence, memory, optimizers, watch
+from lensmith.train.batch import size_of
 from lensmith.train.compiled import Values, fitted
 from lensmith.train.job import Job
 from lensmith.train.schedules import Memory, Ramp
 from lensmith.train.state import State
+from lensmith.train.trace import Trace
 from lensmith.train.waiting import Watched
 
 
@@ -35,7 +37,7 @@ class Account:
     job: Job
     number: int
     memory: Memory
-    trace: watch.Trace
+    trace: Trace
     mean: float = 0.0
     count: int = 0
     rate: float = 0.0
@@ -44,7 +46,7 @@ class Account:
     @staticmethod
     def of(job: Job, state: State) -> Account:
         """The account at the start of an epoch, or inside it."""
-        trace = watch.Trace() if state.trace is None else watch.Trace.from_dict(state.trace)
+        trace = Trace() if state.trace is None else Trace.from_dict(state.trace)
         mean, count = state.running or (0.0, 0)
         return Account(job, job.epoch(state), state.memory, trace, mean, count, state.rate)
 
@@ -64,7 +66,7 @@ class Account:
         if self.pending is None:
             return
         (values, x, y, step), self.pending = self.pending, None
-        mean, before, size = float(values["loss"]), self.count, len(x)
+        mean, before, size = float(values["loss"]), self.count, size_of(x)
         if not math.isfinite(mean):
             raise self._refusal(mean, x, y, step)
         self.count += size

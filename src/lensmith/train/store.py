@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -146,7 +147,8 @@ class Store:
         """Write a checkpoint and the history after an epoch, and how long it took and for what part data were waited.
 
         Where epochs are so short that writing would take more than a thirtieth of the time, it waits for a later one;
-        what was the best meanwhile is kept in memory until then. A run that is killed makes more steps again then, to
+        what was the best meanwhile is kept in memory until then. How fast the clock runs so decides which checkpoints
+        there are on the way, and nothing else. A run that is killed makes more steps again then, to
         the same bits.
 
         The history holds no time of day and no speed, so that a resumed run's is equal to the byte to
@@ -213,7 +215,14 @@ class Store:
         return best.epoch
 
     def put_back(self) -> None:
-        """Put the weights of the newest checkpoint into the model, or those that were last kept in memory."""
+        """Put the weights of the newest checkpoint into the model, or those that were last kept in memory.
+
+        A best epoch that is not written yet is written first: it is newer, and finite.
+        """
+        if self._held is not None:
+            with contextlib.suppress(check.LensmithError):  # why the loss is no number matters more than the disk
+                self._held.write(self._checkpoints)
+            self._held = None
         found = checkpoint.latest(self._checkpoints)[0] if self.folder is not None else None
         arrays = self._last if found is None else found.arrays("variables")
         if arrays:

@@ -1,5 +1,6 @@
-"""What is noted of a network while it trains, so that its troubles can be named: gradients by layer, dead units,
-and how the loss went inside an epoch.
+"""What is noted of a network while it trains, so that its troubles can be named: gradients by layer and dead units.
+
+How the loss went inside an epoch is noted by :class:`~lensmith.train.trace.Trace`.
 
 All of it is looked at without changing a bit of what is trained, and follows from the run alone, never from the clock.
 """
@@ -8,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,13 +16,14 @@ import numpy as np
 
 from lensmith import backend, files
 from lensmith.backend import keras
+from lensmith.train.batch import first_of, size_of
 from lensmith.train.compiled import Compiled
 from lensmith.train.history import number
+from lensmith.train.trace import Trace, short
 from lensmith.trainable import places
 
 WATCH = "watch.jsonl"
 MOST_LAYERS = 60  # of a row; a list of hundreds of layers would be read by nobody
-MOST_LOSSES = 64
 MOST_EXAMPLES = 32  # for finding dead units
 _WORTH_A_LOOK = 200  # steps: a look costs about two of them
 _MOST_VALUES = 2**24  # held at a time for finding dead units: 64 MiB of float32
@@ -60,12 +61,12 @@ def look(steps: Compiled, x: Any, y: Any) -> dict[str, Any]:
 
     Args:
         steps: the compiled model, which has been built.
-        x: the batch, float32 of shape ``(n, …)``.
+        x: the batch, float32 of shape ``(n, …)``, or a dict of such arrays by input.
         y: its targets, as ``steps.train`` takes them.
 
     Returns:
-        Plain values, ready for JSON: ``loss`` (in all), ``losses`` (by task), ``classes`` (how many, by task
-        whose loss is a cross-entropy), ``normalised`` (whether there is batch
+        Plain values, ready for JSON: ``loss`` (in all), ``losses`` (by task), ``classes`` (see
+        :func:`classes`), ``normalised`` (whether there is batch
         normalisation that trains), ``layers`` (of each trained layer with a matrix of weights, in the order of the
         data, its ``name`` and the norms of its ``gradient`` and its ``weights``; at most 60 of them, the first and the
         last among these), and ``dead`` (by trained relu layer, the share of its output channels, 0..1, that are 0 for
@@ -74,19 +75,39 @@ def look(steps: Compiled, x: Any, y: Any) -> dict[str, Any]:
     from lensmith.backend.gradients import gradients
 
     found = gradients(steps.model, x, y)
-    some = x[:MOST_EXAMPLES] if isinstance(x, np.ndarray) else None
+    some = first_of(x, MOST_EXAMPLES)
     seen = {
         "loss": number(found.loss),
         "losses": _by_task(steps, found.losses),
-        "classes": _classes(steps),
+        "classes": classes(steps),
         "normalised": any(
             isinstance(place.layer, keras.layers.BatchNormalization) and place.trains for place in places(steps.model)
         ),
         "layers": thinned(_layers(steps.model, found.norms), MOST_LAYERS),
-        "examples": 0 if some is None else len(some),
-        "dead": {} if some is None else _dead(steps.model, some),
+        "examples": size_of(some),
+        "dead": _dead(steps.model, some),
     }
     return files.finite(seen)  # type: ignore[no-any-return]
+
+
+def classes(steps: Compiled) -> dict[str, int]:
+    """How many classes there are to guess among, by task whose loss is a plain cross-entropy.
+
+    Guessing costs their logarithm then. It does not where classes are weighed, labels smoothed or the loss is focal,
+    nor where the loss of the only task that trains is multiplied with a weight.
+    """
+    losses = steps.model.loss
+    if not isinstance(losses, Mapping):
+        losses = dict.fromkeys(steps.tasks, losses)
+    if len(losses) == 1 and any(steps.tasks[task].weight != 1 for task in losses if task in steps.tasks):
+        return {}
+    kinds = {task: type(losses[task]).__name__ for task in steps.tasks if task in losses}
+    found = {task: _CROSS_ENTROPIES.get(kind) for task, kind in kinds.items()}
+    return {
+        task: 2 if activation == "sigmoid" else int(steps.tasks[task].shape[-1] or 0)
+        for task, activation in found.items()
+        if activation and activation == steps.tasks[task].activation
+    }
 
 
 def thinned(values: Sequence[Any], most: int) -> list[Any]:
@@ -98,20 +119,6 @@ def thinned(values: Sequence[Any], most: int) -> list[Any]:
     if len(values) <= most:
         return list(values)
     return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
-
-
-def _classes(steps: Compiled) -> dict[str, int]:
-    """How many classes there are to guess among, by task whose loss is a cross-entropy."""
-    losses = steps.model.loss
-    if not isinstance(losses, Mapping):
-        losses = dict.fromkeys(steps.tasks, losses)
-    kinds = {task: type(losses[task]).__name__ for task in steps.tasks if task in losses}
-    found = {task: _CROSS_ENTROPIES.get(kind) for task, kind in kinds.items()}
-    return {
-        task: 2 if activation == "sigmoid" else int(steps.tasks[task].shape[-1] or 0)
-        for task, activation in found.items()
-        if activation and activation == steps.tasks[task].activation
-    }
 
 
 def _by_task(steps: Compiled, losses: Mapping[str, float]) -> dict[str, float]:
@@ -132,7 +139,7 @@ def _layers(model: Any, norms: Sequence[float | None]) -> list[dict[str, Any]]:
         if any(len(weight.shape) > 1 for weight in weights):  # a lone scale or shift says nothing of the depth
             gradient = _together(by_weight[id(weight)] for weight in weights)
             size = _together(norm(weight.value) for weight in weights)
-            found.append({"name": place.path, "gradient": _short(gradient), "weights": _short(size)})
+            found.append({"name": place.path, "gradient": short(gradient), "weights": short(size)})
     return found
 
 
@@ -140,25 +147,22 @@ def _together(norms: Iterable[float | None]) -> float:
     return math.hypot(*(value for value in norms if value is not None))
 
 
-def _short(value: float) -> float:
-    """Five digits, which is more than anyone compares."""
-    return float(f"{value:.5g}")
-
-
-def _dead(model: Any, x: np.ndarray) -> dict[str, float]:
+def _dead(model: Any, x: Any) -> dict[str, float]:
     """The share of the channels that are 0 in the whole batch, by relu layer that trains."""
     view, names = _view(model)
     if view is None:
         return {}
     each = sum(math.prod(size or 1 for size in output.shape[1:]) for output in view.outputs)
-    piece = max(1, min(len(x), _MOST_VALUES // max(each, 1)))
+    size = size_of(x)
+    piece = max(1, min(size, _MOST_VALUES // max(each, 1)))
     alive: list[np.ndarray] = []
-    for start in range(0, len(x), piece):
-        outputs = backend.predict(view, x[start : start + piece])
+    for start in range(0, size, piece):
+        part = keras.tree.map_structure(lambda array, at=start: array[at : at + piece], x)
+        outputs = backend.predict(view, part)
         flat = [output.reshape(-1, output.shape[-1]) for output in keras.tree.flatten(outputs)]
         lit = [(part != 0).any(axis=0) for part in flat]
         alive = [before | now for before, now in zip(alive, lit, strict=True)] if alive else lit
-    return {name: _short(float(1 - part.mean())) for name, part in zip(names, alive, strict=True)}
+    return {name: short(float(1 - part.mean())) for name, part in zip(names, alive, strict=True)}
 
 
 def _view(model: Any) -> tuple[Any, tuple[str, ...]]:
@@ -200,105 +204,6 @@ def _weights_before(node: Any) -> Sequence[Any]:
             return ()
         history = node.input_tensors[0]._keras_history
         node = history.operation._inbound_nodes[history.node_index]
-
-
-@dataclass(slots=True)
-class Trace:
-    """How the loss went over the steps of an epoch, in at most 64 numbers however long the epoch is.
-
-    The losses are means over so many steps each, a number that doubles whenever there are too many of them.
-
-    Args:
-        steps: how many steps were made.
-        total: the sum of their losses.
-        first: the loss of the first one.
-        lowest: of any one.
-        highest: of any one.
-        moved: the sum of the changes from one to the next, each taken without its sign.
-        last: the newest.
-        every: how many steps a value of ``sums`` stands for.
-        sums: of the losses of so many steps each, in order; the last one may not be full.
-    """
-
-    steps: int = 0
-    total: float = 0.0
-    first: float | None = None
-    lowest: float | None = None
-    highest: float | None = None
-    moved: float = 0.0
-    last: float | None = None
-    every: int = 1
-    sums: list[float] = field(default_factory=list)
-
-    def add(self, mean: float, step: int) -> None:
-        """Note the loss after a step.
-
-        Args:
-            mean: of the losses of the epoch's steps so far, as the loop reads it. Where a step was not told, the
-                next one stands for both.
-            step: which step of the epoch it was, from 1; one that was told before is left out.
-        """
-        new = step - self.steps
-        if new < 1 or not math.isfinite(mean):
-            return
-        loss = (mean * step - self.total) / new
-        self.total = mean * step
-        if self.last is None or self.lowest is None or self.highest is None:
-            self.first = self.last = self.lowest = self.highest = loss
-        self.moved += abs(loss - self.last)
-        self.lowest, self.highest, self.last = min(self.lowest, loss), max(self.highest, loss), loss
-        for at in range(self.steps, step):
-            self._put(at, loss)
-        self.steps = step
-
-    def _put(self, at: int, loss: float) -> None:
-        if at // self.every == MOST_LOSSES:
-            pairs = [self.sums[i : i + 2] for i in range(0, MOST_LOSSES, 2)]
-            self.sums, self.every = [sum(pair) for pair in pairs], 2 * self.every
-        if at // self.every == len(self.sums):
-            self.sums.append(0.0)
-        self.sums[-1] += loss
-
-    def losses(self) -> tuple[float, ...]:
-        """The mean losses of so many steps each, in order; at most 64.
-
-        Example:
-            >>> trace = Trace()
-            >>> for step, mean in enumerate((4.0, 3.0, 2.0), start=1):  # so the losses were 4, 2 and 0
-            ...     trace.add(mean, step)
-            >>> trace.losses()
-            (4.0, 2.0, 0.0)
-        """
-        full = [self.every] * len(self.sums)
-        if full:
-            full[-1] = self.steps - self.every * (len(self.sums) - 1)
-        return tuple(sum_ / count for sum_, count in zip(self.sums, full, strict=True))
-
-    def summary(self) -> dict[str, Any]:
-        """What is kept of an epoch: its steps, the first, the lowest and the highest loss, the mean of the last
-        quarter, the roughness (the mean change from step to step, as a part of the mean loss) and ``losses``."""
-        losses = self.losses()
-        quarter = losses[-max(1, len(losses) // 4) :]
-        mean = abs(self.total) / max(self.steps, 1)
-        rough = self.moved / max(self.steps - 1, 1) / mean if mean else 0.0
-        return {
-            "count": self.steps,
-            "first": self.first,
-            "lowest": self.lowest,
-            "highest": self.highest,
-            "end": sum(quarter) / len(quarter) if quarter else None,
-            "roughness": _short(rough),
-            "losses": [_short(loss) for loss in losses],
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """The trace as plain values, from which it goes on to the same bits."""
-        return asdict(self)
-
-    @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> Trace:
-        """The trace that ``to_dict`` gave these values."""
-        return Trace(**dict(values) | {"sums": list(values["sums"])})
 
 
 def row(epoch: int, trace: Trace, seen: Mapping[str, Any] | None) -> dict[str, Any]:

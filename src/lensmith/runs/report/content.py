@@ -117,7 +117,10 @@ class Content:
         best_epoch: the one whose weights were kept.
         monitor: the value that chose it.
         stopped: whether training ended early.
+        stages: of the plan, each with ``name``, ``epochs``, ``best_epoch`` and ``gain``, what it gained in words.
         part: which part the results were measured on.
+        evaluations: how often that part was measured on.
+        before: of a run that trained on, what its model came to before on the same part: values by name.
         results: one a task.
         diagnosis: the troubles of the training, each with ``kind``, ``epoch``, ``evidence`` and ``advice``, as
             ``train.diagnosis.Diagnosis.to_dict()``; None where nobody looked.
@@ -142,7 +145,10 @@ class Content:
     best_epoch: int | None = None
     monitor: str = ""
     stopped: bool = False
+    stages: tuple[Mapping[str, Any], ...] = ()
     part: str = "test"
+    evaluations: int = 1
+    before: Mapping[str, Any] = field(default_factory=dict)
     results: tuple[TaskResult, ...] = ()
     diagnosis: tuple[Mapping[str, Any], ...] | None = None
     watched: tuple[Mapping[str, Any], ...] = ()
