@@ -76,6 +76,8 @@ def test_killed_and_resumed_is_equal_to_never_stopped(tmp_path: Path, spec: Path
     assert first.keys() == second.keys()
     for name in first:
         assert np.array_equal(first[name], second[name]), name
+    files = [run / "model" / "weights.safetensors" for run in (whole, broken)]
+    assert files[0].read_bytes() == files[1].read_bytes(), "the same file too"
 
 
 STAGES = """\

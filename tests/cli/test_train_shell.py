@@ -51,6 +51,7 @@ def test_a_machine_is_told_of_stages_and_diagnosis(trained: dict[str, Any], plac
     assert (trained["evaluations"], trained["before"]) == (1, None)
     told = document(lensmith("report", place / "run", "--json"))
     assert told["diagnosis"] == trained["diagnosis"]
+    assert told["finished"] is True
     assert all(one.keys() == {"kind", "epoch", "evidence", "advice"} for one in told["diagnosis"])
 
 
@@ -109,6 +110,27 @@ def test_advice_is_measured(trained: dict[str, Any], place: Path) -> None:
     told = document(lensmith("train", place / "photos", "--from", place / "run", "--advise", "--json"))
     assert [way["name"] for way in told["ways"]] == ["head", "fine-tune", "scratch"]
     assert told["best"] in ("head", "fine-tune", "scratch")
+
+
+def test_a_run_that_stopped_tells_what_it_knows(place: Path) -> None:
+    """The rate makes the loss no number in the second epoch."""
+    plan = "train: [{stage: warmup, rate: 0.01}, {epochs: 2, rate: 1.0e+30, optimizer: sgd}]\n"
+    (place / "stops.yaml").write_text(NET + plan)
+    done = lensmith("train", place / "stops.yaml", "--run", place / "stops")
+    assert done.returncode == 1
+    assert "Noticed   the loss is nan in epoch 2: " in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("lensmith: epoch 2, ")
+    told = document(lensmith("report", place / "stops", "--json"))
+    assert (told["finished"], told["results"]) == (False, {})
+    assert (told["diagnosis"][0]["kind"], told["diagnosis"][0]["epoch"]) == ("divergence", 2)
+    assert Path(told["report"]).is_file()
+    shown = lensmith("report", place / "stops")
+    assert shown.returncode == 0
+    assert "Noticed   the loss is nan" in shown.stdout
+    assert (
+        "The run has not finished. Begin another as advised, or go on with this: lensmith train --resume"
+        in shown.stdout
+    )
 
 
 # Each row: words after train, and what the refusal must say.

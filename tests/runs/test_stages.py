@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from sklearn.datasets import load_digits
 
 from lensmith import check, reuse, runs, ship, train
-from lensmith.runs import comparing, stage_folder
+from lensmith.runs import comparing, outcomes, stage_folder
 
 NET = """\
 data: {source: "bundled:digits", batch: 16, split: {train: 0.2, validation: 0.1, test: 0.7}}
@@ -281,6 +281,77 @@ def test_a_stage_that_spoils_the_model_is_undone(place: Path) -> None:
     weights = load_file(run.folder.stages / "1-fit" / "weights.safetensors")
     for name, array in load_file(run.folder.stages / "2-fit" / "weights.safetensors").items():
         np.testing.assert_array_equal(array, weights[name])
+
+
+SHORT = NET + "  - {epochs: 2, rate: 0.02}\n  - {epochs: 2, rate: %s, optimizer: sgd}\n"
+
+
+def test_a_run_that_stopped_on_no_number_tells_why(place: Path) -> None:
+    run = place / "no-number"
+    (place / "no-number.yaml").write_text(SHORT % "1.0e+30")
+    with pytest.raises(check.LensmithError, match="a loss that is a finite number"):
+        runs.begin(run, runs.prepare(runs.read_spec(place / "no-number.yaml")))
+    found = runs.open_run(run)
+    noted = json.loads(found.folder.stopped.read_text())
+    assert (noted["kind"], noted["epoch"]) == ("divergence", 3)
+    assert "expected a loss that is a finite number; got nan" in noted["message"]
+    assert (found.finished, found.trained, found.results) == (False, False, None)
+    assert found.diagnosis[0] == {name: noted[name] for name in ("kind", "epoch", "evidence", "advice")}
+    assert [one["kind"] for one in found.diagnosis].count("divergence") == 1
+    page = found.report().read_text()
+    assert "This run has not finished" in page
+    assert "Try a tenth of the rate" in page
+    assert "2 epochs" in page
+    assert 'id="results"' not in page
+
+
+def test_a_resume_that_goes_on_to_the_end_forgets_the_stop(place: Path) -> None:
+    (place / "short.yaml").write_text(SHORT % "0.01")
+    run = place / "short"
+    with pytest.raises(Stop):
+        runs.begin(run, runs.prepare(runs.read_spec(place / "short.yaml")), progress=Killer(30))
+    killed = runs.open_run(run)
+    assert not killed.finished
+    assert killed.report().is_file()
+    assert "divergence" not in [one["kind"] for one in killed.diagnosis]
+    stop = {"message": "m", "kind": "divergence", "epoch": 3, "evidence": "e", "advice": "a"}
+    killed.folder.stopped.write_text(json.dumps(stop))
+    assert killed.diagnosis[0]["evidence"] == "e"
+    killed.folder.stopped.write_text(json.dumps(stop | {"epoch": 0}))
+    assert "divergence" not in [one["kind"] for one in killed.diagnosis], "training went on from there"
+    resumed = runs.resume(run)
+    assert resumed.finished
+    assert not resumed.folder.stopped.exists()
+    assert 'id="results"' in resumed.folder.report.read_text()
+
+
+def test_a_trouble_of_several_stages_is_told_once() -> None:
+    plateau = {"kind": "plateau", "epoch": 2, "evidence": "e", "advice": "a"}
+    row = {"epoch": 1, "loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5, "rate": 0.1}
+    first = stage_folder.Outcome(
+        "1-fit", epochs=2, rows=(row,), monitor="val_loss", diagnoses=(plateau, plateau | {"kind": "overfitting"})
+    )
+    second = stage_folder.Outcome(
+        "2-fit", epochs=2, rows=(row,), monitor="val_loss", diagnoses=(plateau | {"epoch": 4},)
+    )
+    spec = runs.parse_spec(SHORT % "0.01")
+    found = outcomes.told((first, second), spec)["diagnosis"]
+    assert [(one["kind"], one["epoch"]) for one in found] == [("plateau", 2), ("overfitting", 2)]
+
+
+@pytest.mark.parametrize(
+    ("beside", "told"),
+    [
+        ([], 1),
+        (["overfitting"], 1),
+        (["vanishing-gradients"], 0),  # what causes it is told
+        (["overfitting", "rate-too-high"], 0),
+    ],
+)
+def test_a_class_never_given_is_told_where_nothing_explains_it(beside: list[str], told: int) -> None:
+    names = [{"name": "cat"}, {"name": "dog"}]
+    judged = {"confusion": {"label": [[9, 0], [9, 0]]}, "classes": {"label": names}}
+    assert len(outcomes.never_given(judged, [{"kind": kind} for kind in beside])) == told
 
 
 def test_a_kill_between_results_and_report_is_put_right(whole: runs.Run, tmp_path: Path) -> None:

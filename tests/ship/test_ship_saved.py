@@ -58,7 +58,8 @@ def test_what_is_saved_is_what_is_loaded(whole, saved, images):
 
 def test_the_weights_are_named_by_layer_and_hold_the_moving_statistics(whole, saved):
     with safetensors.safe_open(whole / "weights.safetensors", framework="numpy") as file:
-        assert file.metadata() == {"format": "lensmith", "version": "1"}
+        # One name: safetensors writes several in an order of chance, and the same weights are to give the same bytes.
+        assert file.metadata() == {"format": "lensmith 1"}
         names = set(file.keys())
     assert "learner-group1-block1-conv/kernel" in names
     assert "learner-group1-block1-norm/moving_variance" in names

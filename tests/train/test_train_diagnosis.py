@@ -166,9 +166,29 @@ def test_a_rate_too_low_shows_in_weights_that_stand_still():
     looks = [watched(epoch, layers=LAYERS) for epoch in range(1, 9)]
     [found] = diagnose(slow, looks, classes=TEN)
     assert found.kind == "rate-too-low"
-    assert "no layer's weights have changed in size by more than 0.00%" in found.evidence
+    assert found.evidence.endswith("; no layer's weights have changed in size")
+    looks[-1]["seen"]["layers"][0]["weights"] = 1.00004
+    [found] = diagnose(slow, looks, classes=TEN)
+    assert found.evidence.endswith("; no layer's weights have changed in size by more than 0.01%")
     looks[-1]["seen"]["layers"][0]["weights"] = 1.2  # they move, but to no effect
     assert kinds(diagnose(slow, looks, classes=TEN)) == ["plateau"]
+
+
+@pytest.mark.parametrize(
+    ("losses", "rate", "says"),
+    [
+        ([2.34, 2.33, 2.32, 2.32], 1e-7, "the loss fell only from 2.34 to 2.32 in 4 epochs at a rate of 1e-07 ("),
+        ([2.31, 2.32, 2.32, 2.32], 1e-7, "the loss stays at 2.31 to 2.32 in 4 epochs"),  # it rose
+        ([2.312, 2.311, 2.31, 2.309], 1e-7, "the loss stays at 2.31 in 4 epochs"),  # the same in three digits
+        # under a cosine that ends near 0, the largest rate tells
+        ([2.34, 2.33, 2.32, 2.32], [1e-7, 8e-8, 3e-8, 1e-12], "at a rate of 1e-07 at most (2.3 for guessing)"),
+    ],
+)
+def test_the_evidence_of_a_rate_too_low(losses, rate, says):
+    looks = [watched(epoch, layers=LAYERS) for epoch in range(1, 5)]
+    [found] = diagnose(rows(losses, rate=rate), looks, classes=TEN)
+    assert found.kind == "rate-too-low"
+    assert says in found.evidence
 
 
 def test_validation_that_is_easier():

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from train_digits import CLASSES, Arrays, dense, digits, train_forgetful
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.train import Constant, Fit, Objective, divergence
+from lensmith.train import Constant, Fit, Interrupted, Objective, Silent, divergence, history, store
 from lensmith.train.checkpoint import Checkpoint, latest
 from lensmith.train.loop import evaluate, fit
 from lensmith.train.memory import out_of_memory
@@ -161,6 +162,60 @@ def test_measuring_too() -> None:
 def test_other_errors_are_left_as_they_are() -> None:
     with pytest.raises(check.SettingError, match="do not fit the first batch"):
         fit(hungry(1, ZeroDivisionError()), digits(0, 64), stage=Fit(epochs=1), objectives={"digit": CLASSES})
+
+
+class Ends(Silent):
+    """Makes training end inside the fourth epoch, in one of the ways that leave time to write."""
+
+    def __init__(self, model: Any, way: str) -> None:
+        self.model, self.way = model, way
+
+    def on_step(self, step: int, *told: Any) -> None:
+        if step == 14 and self.way == "no number":
+            self.model.layers[-1].bias.assign(np.full(10, math.nan))
+        elif step == 14 and self.way == "signal":
+            signal.raise_signal(signal.SIGTERM)
+        elif step == 14 and self.way == "memory":
+            raise MemoryError
+
+
+def fails_in_the_fourth(epoch: int, row: Any, model: Any) -> None:
+    if epoch == 4:
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("way", "error"),
+    [
+        ("no number", divergence.Diverged),
+        ("signal", Interrupted),
+        ("memory", MemoryError),
+        ("callback", check.LensmithError),
+    ],
+)
+def test_the_history_of_finished_epochs_is_never_held_back(
+    way: str, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though epochs are so short that there is no time to write anything after them."""
+    monkeypatch.setattr(store, "_SHARE", 1e9)
+    model = dense()
+    with pytest.raises(error) as ended:
+        fit(
+            model,
+            digits(0, 128),
+            stage=Fit(epochs=6),
+            objectives={"digit": CLASSES},
+            folder=tmp_path,
+            progress=Ends(model, way),
+            callbacks=[fails_in_the_fourth] if way == "callback" else [],
+        )
+    for name in ("history.jsonl", "watch.jsonl", "timing.jsonl"):
+        assert [row["epoch"] for row in history.read(tmp_path / name)] == [1, 2, 3], name
+    if isinstance(ended.value, divergence.Diverged):
+        told = ended.value.diagnosis
+        assert (told.kind, told.epoch) == ("divergence", 4)
+        assert told.evidence.startswith("the loss is nan in epoch 4: ")
+        assert told.advice == "Try a tenth of the rate, 3.1e-05"
 
 
 LIMITED = """

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch.nn import functional
 
+from lensmith import check
 from lensmith.backend import graph, load, native
 
 keras = load()
@@ -70,6 +71,9 @@ def steps(model: Any) -> tuple[Step, Step]:
         for weight in weights:
             weight.value.grad = None
         loss = model.optimizer.scale_loss(measured(x, y, outputs, training=True))
+        if not loss.requires_grad:
+            expected = "a loss that is computed from the model's outputs"
+            raise check.SettingError(check.sentence("loss", expected, "one that no weight changes"))
         loss.backward()
         means, update = ready()
         with torch.no_grad():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -36,6 +38,10 @@ def command(
         typer.Option(
             metavar="HxWxC", help="Size of the model's input, as 64x64x3.", show_default="by looking at the images"
         ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="Of computations in training: float32, mixed_bfloat16.", show_default="float32"),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="How often to go through the images.", show_default="20")
@@ -84,7 +90,7 @@ def command(
 
     last = {"epochs": epochs, "rate": rate, "freeze": freeze}
     changes: dict[str, Any] = {"model": model, "image": image, "batch": batch, "seed": seed}
-    changes |= {"weights": weights, "augment": ranges(augment), "memory": memory}
+    changes |= {"weights": weights, "precision": precision, "augment": ranges(augment), "memory": memory}
     changes |= {"cache": None if cache is None else str(cache.absolute())}
     changes |= {"split": None if split is None else str(split.absolute()), "allow_leakage": allow_leakage or None}
     changes |= {"read": spec_of(format, read) if format or read else None}
@@ -97,7 +103,9 @@ def command(
             with show.counting("Looking at the new examples") as tell:
                 grown = runs.extend(resume, more, last=given_last, on_file=tell)
             console.print(_plan_lines(grown))
-        finish(continue_run(resume), as_json, console)
+        with _telling_why(resume, console):
+            continued = continue_run(resume)
+        finish(continued, as_json, console)
         return
     if source is None or more is not None:
         got = "neither" if more is None else "--data alone"
@@ -121,7 +129,9 @@ def command(
             show.document({"spec": prepared.spec.model_dump(mode="json"), "audit": prepared.audit.to_dict()})
     else:
         folder = run or runs.fresh(Path(spec.data.source.rsplit(":", 1)[-1]).name)
-        finish(train_new(folder, prepared), as_json, console)
+        with _telling_why(folder, console):
+            made = train_new(folder, prepared)
+        finish(made, as_json, console)
     if prepared.audit.severe:
         raise typer.Exit(SEVERE)
 
@@ -181,7 +191,7 @@ def with_options(spec: Spec, changes: dict[str, Any]) -> Spec:
     if "split" in given:
         section = _changed(section, {"split": _changed(section.split or runs.SplitSpec(), {"file": given["split"]})})
     section = _changed(section, {name: given[name] for name in own if name in given})
-    named = {"model": "learner", "weights": "weights"}
+    named = {"model": "learner", "weights": "weights", "precision": "precision"}
     model = _changed(spec.model, {field: given[name] for name, field in named.items() if name in given})
     top = {"seed": given["seed"]} if "seed" in given else {}
     return _changed(spec, {"data": section, "model": model, **top})
@@ -234,6 +244,26 @@ def train_progress() -> Progress:
     return train.RichProgress(show.progress_console())
 
 
+@contextlib.contextmanager
+def _telling_why(folder: Path, console: Any) -> Iterator[None]:
+    """Show what was noticed before training ends with a loss that is no number."""
+    try:
+        yield
+    except check.LensmithError as error:
+        from lensmith import runs
+        from lensmith.train.divergence import Diverged
+
+        if isinstance(error, Diverged):
+            noticed(runs.open_run(folder).diagnosis, console)
+        raise
+
+
+def noticed(found: Iterable[Mapping[str, Any]], console: Any) -> None:
+    """Show the troubles of a training, a line each."""
+    for one in found:
+        console.print(f"Noticed   {one['evidence']}. {one['advice']}")
+
+
 def finish(run: Run, as_json: bool, console: Any) -> None:
     """Show what came of a run."""
     results, folder = run.results or {}, run.folder
@@ -244,8 +274,7 @@ def finish(run: Run, as_json: bool, console: Any) -> None:
         console.print(f"Before    {known}, on the same examples")
     if phases := results.get("gains"):
         console.print(f"Stages    {phases}")
-    for one in results.get("diagnosis", ()):
-        console.print(f"Noticed   {one['evidence']}. {one['advice']}")
+    noticed(results.get("diagnosis", ()), console)
     console.print(f"Run       {folder.path}\nReport    {folder.report}")
     if run.artifact is not None:
         proof = results["proof"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from lensmith import compose
 from lensmith.compose import Recipe
 from lensmith.compose.tasks import CORNERS
 from lensmith.records import Labels
+from lensmith.runs import stopped
 from lensmith.runs.folder import RunFolder, read_json, read_lines
+from lensmith.runs.outcomes import trained
 from lensmith.runs.pictured import kept_pictures
 from lensmith.runs.report import ClassRow, Content, Mistake, TaskResult
 from lensmith.runs.spec import Spec, read_run_spec
@@ -20,23 +23,48 @@ from lensmith.train.watch import WATCH
 
 
 def content(folder: RunFolder) -> Content:
-    """What the report of a finished run says.
+    """What the report of a run says; of one that has not finished training, what is known so far.
 
     Raises:
-        DataError: the run has not finished.
+        DataError: a file of the run is broken.
     """
-    results, noted = read_json(folder.results), read_json(folder.data)
-    spec, environment = read_run_spec(folder.spec), read_json(folder.environment)
-    recipe = Recipe.from_yaml((folder.model / "recipe.yaml").read_text(encoding="utf-8"))
-    labels = {task: Labels.from_dict(values) for task, values in noted["labels"].items() if task in recipe.tasks}
+    results = read_json(folder.results) if folder.results.is_file() else None
+    spec, noted = read_run_spec(folder.spec), read_json(folder.data)
+    begun = _begun(folder, spec, noted)
+    return begun if results is None or not trained(spec, results) else _finished(begun, folder, spec, noted, results)
+
+
+def _begun(folder: RunFolder, spec: Spec, noted: Mapping[str, Any]) -> Content:
+    """What is known of a run as soon as it trains. The user's own code is not run for it, so there is no outline."""
+    environment = read_json(folder.environment)
     return Content(
         title=folder.path.resolve().name,
         subtitle=f"{sum(len(part) for part in noted['parts'].values()):,} examples from {spec.data.source}",
+        finished=False,
         seconds=sum(row["seconds"] for row in read_lines(folder.timing)),
         seed=spec.seed,
         backend=environment["backend"],
         examples={name: len(part) for name, part in noted["parts"].items()},
         history=tuple(read_lines(folder.history)),
+        before=noted.get("before") or {},
+        diagnosis=tuple(stopped.so_far(folder)),
+        watched=tuple(read_lines(folder.path / WATCH)),
+        audit=noted["audit"],
+        pictures=kept_pictures(folder, len(noted["audit"]["findings"])),
+        environment=environment,
+        spec=spec.to_yaml(),
+        commands=(("Go on with it", f"lensmith train --resume {folder.path}"),),
+    )
+
+
+def _finished(
+    begun: Content, folder: RunFolder, spec: Spec, noted: Mapping[str, Any], results: Mapping[str, Any]
+) -> Content:
+    recipe = Recipe.from_yaml((folder.model / "recipe.yaml").read_text(encoding="utf-8"))
+    labels = {task: Labels.from_dict(values) for task, values in noted["labels"].items() if task in recipe.tasks}
+    return replace(
+        begun,
+        finished=True,
         best_epoch=results["best_epoch"],
         monitor=results["monitor"],
         stopped=results["stopped_early"],
@@ -45,13 +73,8 @@ def content(folder: RunFolder) -> Content:
         before=results.get("before") or {},
         part=results["part"],
         diagnosis=None if results.get("diagnosis") is None else tuple(results["diagnosis"]),
-        watched=tuple(read_lines(folder.path / WATCH)),
         results=tuple(_task(folder, task, labels[task], results, len(labels)) for task in labels),
         outline=compose.outline(recipe.build(seed=spec.seed)),
-        audit=noted["audit"],
-        pictures=kept_pictures(folder, len(noted["audit"]["findings"])),
-        environment=environment,
-        spec=spec.to_yaml(),
         proof=results["proof"] or {},
         commands=_commands(folder, spec, results),
     )

@@ -8,6 +8,7 @@ watch.jsonl         what was looked at while training: losses within an epoch, g
 stages/             what each finished stage came to, and the weights it ended with
 features/           what frozen backbones and teachers gave, computed once
 checkpoints/        what a resume needs
+stopped.json        why training ended with a loss that is no finite number; gone once a resume went on to the end
 model/              the trained model
 model.onnx          what is shipped, proven equal to it
 findings/           pictures of what the audit found
@@ -60,6 +61,10 @@ class RunFolder:
     @property
     def watch(self) -> Path:
         return self.path / "watch.jsonl"
+
+    @property
+    def stopped(self) -> Path:
+        return self.path / "stopped.json"
 
     @property
     def stages(self) -> Path:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lensmith import compose, data, ship, train
+from lensmith import data, ship, train
 from lensmith.compose import Recipe
 from lensmith.records import Records
-from lensmith.runs import aims, resolve
+from lensmith.runs import aims, precision, resolve
 from lensmith.runs.checking import mixes
 from lensmith.runs.folder import RunFolder
 from lensmith.runs.manifest import Parts
@@ -27,8 +27,8 @@ class Job:
     Args:
         folder: of the run.
         spec: with everything written out.
-        saved: the model as it is used, a view of ``model``, with its recipe, labels and preprocessing.
-        model: the model as it is trained, with its auxiliary heads.
+        saved: the model as it is used, with its recipe, labels and preprocessing.
+        model: the model as it is trained, with its auxiliary heads; in float32 the other is a view of it.
         parts: training, validation and test examples; a stage may add to the first.
         progress: who is told how far it is.
     """
@@ -62,10 +62,11 @@ def sized(job: Job, stage: ShownSpec, name: str) -> Iterator[Job]:
 def _at_size(job: Job, image: tuple[int, int, int]) -> Job:
     """The same job with a model for images of another size, which has the same weights."""
     recipe = replace(job.recipe, input=image)
-    model = recipe.build(seed=job.spec.seed, auxiliaries=True)
+    asked = job.spec.model.precision
+    model = precision.build(recipe, asked, seed=job.spec.seed)
     put(list(model.variables), arrays_of(list(job.model.variables)), f"image {image}")
-    view = compose.without_auxiliaries(model)
-    saved = ship.Saved(view, recipe, job.saved.labels, replace(job.saved.preprocessing, image=image))
+    used = precision.used(model, recipe, asked)
+    saved = ship.Saved(used, recipe, job.saved.labels, replace(job.saved.preprocessing, image=image))
     return replace(job, saved=saved, model=model)
 
 

@@ -123,4 +123,6 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
 
 def said(message: str) -> str:
     """pydantic's sentence, as the middle of ours: ``a number greater than 0``."""
+    if (few := re.search(r"should have at least (\d+) items?", message)) is not None:
+        return f"at least {few[1]}"
     return message.removeprefix("Input should be ").removeprefix("Value error, ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lensmith import reuse, train
@@ -12,6 +12,20 @@ from lensmith.runs.folder import RunFolder, read_json
 from lensmith.runs.spec import Spec
 from lensmith.runs.stage_folder import Outcome
 from lensmith.runs.stage_specs import FitSpec
+
+# Who has one of these gives some class to nothing because of it.
+_CAUSES = frozenset(
+    {
+        "exploding-gradients",
+        "initial-loss",
+        "dead-units",
+        "vanishing-gradients",
+        "rate-too-high",
+        "divergence",
+        "rate-too-low",
+        "underfitting",
+    }
+)
 
 
 def told(outcomes: Sequence[Outcome], spec: Spec) -> dict[str, Any]:
@@ -33,13 +47,30 @@ def told(outcomes: Sequence[Outcome], spec: Spec) -> dict[str, Any]:
         "monitor": last.monitor,
         "stopped_early": last.stopped,
         "gains": "; ".join(gains.values()) or None,
-        "diagnosis": [finding for one in outcomes for finding in one.diagnoses],
+        "diagnosis": once(finding for one in outcomes for finding in one.diagnoses),
         "lost": list({one["source"]: one for stage in outcomes for one in stage.lost}.values()),
     }
 
 
-def never_given(judged: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A diagnosis for each class that the trained model gave to no example of the part that judges."""
+def once(found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of each kind of trouble the first, which is that of the first stage that had it.
+
+    >>> once([{"kind": "plateau", "epoch": 2}, {"kind": "dead-units", "epoch": 1}, {"kind": "plateau", "epoch": 5}])
+    [{'kind': 'plateau', 'epoch': 2}, {'kind': 'dead-units', 'epoch': 1}]
+    """
+    first: dict[str, dict[str, Any]] = {}
+    for one in found:
+        first.setdefault(one["kind"], dict(one))
+    return list(first.values())
+
+
+def never_given(judged: Mapping[str, Any], beside: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+    """A diagnosis for each task with classes that the trained model gave to no example of the part that judges.
+
+    There is none beside a trouble of the training that explains it.
+    """
+    if any(one["kind"] in _CAUSES for one in beside):
+        return []
     several = len(judged["confusion"]) > 1
     found = [
         train.never_predicted(table, [row["name"] for row in judged["classes"][task]], task if several else "")

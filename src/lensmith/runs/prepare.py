@@ -124,7 +124,11 @@ def _continued(
     """
     if image is None or len(found.recipe.input) != 3:
         raise check.SettingError(check.sentence("model.weights", "images, as the weights were trained on", "rows"))
-    image = (image[0], image[1], found.recipe.input[2])
+    channels = found.recipe.input[2]
+    if spec.data.image is not None and image[2] != channels:
+        expected = f"{channels} channels, as the weights were trained on"
+        raise check.SettingError(check.sentence("data.image", expected, f"{image[2]}"))
+    image = (image[0], image[1], channels)
     model = spec.model
     if "learner" not in model.model_fields_set:
         own = ModelSpec.of(found.recipe)
@@ -201,5 +205,6 @@ def _written_out(spec: Spec, recipe: Recipe, scaling: str, examples: int) -> Spe
     image = recipe.input if len(recipe.input) == 3 else None
     batch = spec.data.batch or resolve.batch_size(examples)
     section = spec.data.model_copy(update={"image": image, "scaling": scaling, "batch": batch})
-    model = ModelSpec.of(recipe).model_copy(update={"weights": spec.model.weights})
+    kept = {"weights": spec.model.weights, "precision": spec.model.precision}
+    model = ModelSpec.of(recipe).model_copy(update=kept)
     return spec.model_copy(update={"model": model, "data": section})

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lensmith import compose, data, ship, train
+from lensmith import data, ship, train
 from lensmith.compose import Recipe
 from lensmith.data import Augment
 from lensmith.records import Record
-from lensmith.runs import manifest, pretrained, resolve
+from lensmith.runs import manifest, precision, pretrained, resolve, stopped
 from lensmith.runs.begun import (
     begun,
     code_hashes,
@@ -32,7 +32,7 @@ from lensmith.runs.outcomes import evaluations, never_given, told, trained, unfi
 from lensmith.runs.pictured import keep_pictures
 from lensmith.runs.prepare import Plan, Prepared, prepare_records
 from lensmith.runs.report import render
-from lensmith.runs.spec import Spec
+from lensmith.runs.spec import Spec, read_run_spec
 from lensmith.runs.stages import carry_out
 
 
@@ -54,12 +54,27 @@ class Run:
         name = (self.results or {}).get("artifact")
         return self.folder.path / name if name else None
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of its plan is left to do."""
+        return self.results is not None and not unfinished(read_run_spec(self.folder.spec), self.results)
+
+    @property
+    def trained(self) -> bool:
+        """Whether its whole plan was carried out and measured, so that the results are of it."""
+        return self.results is not None and trained(read_run_spec(self.folder.spec), self.results)
+
+    @property
+    def diagnosis(self) -> list[dict[str, Any]]:
+        """The troubles of its training, so far if it has not ended: ``kind``, ``epoch``, ``evidence``, ``advice``."""
+        return list((self.results or {}).get("diagnosis") or ()) if self.trained else stopped.so_far(self.folder)
+
     def saved(self) -> ship.Saved:
         """The trained model with its recipe, labels and preprocessing."""
         return ship.load(self.folder.model)
 
     def report(self) -> Path:
-        """Write ``report.html`` anew from what stands in the folder, and return its path."""
+        """Write ``report.html`` anew from what stands in the folder, and return its path; also of a run under way."""
         write_text(self.folder.report, render(content(self.folder)))
         return self.folder.report
 
@@ -194,15 +209,18 @@ def _trained(
     began = time.monotonic()
     preprocessing = data.Preprocessing.from_dict(noted["preprocessing"])
     recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
-    model = recipe.build(seed=spec.seed, auxiliaries=True)
+    model = precision.build(recipe, spec.model.precision, seed=spec.seed)
     if (found := pretrained.backbone(spec.model)) is not None:
         pretrained.load(model, found)
-    saved = ship.Saved(compose.without_auxiliaries(model), recipe, parts[0].labels, preprocessing)
-    outcomes = carry_out(Job(folder, spec, saved, model, parts, progress))
+    used = precision.used(model, recipe, spec.model.precision)
+    saved = ship.Saved(used, recipe, parts[0].labels, preprocessing)
+    with stopped.noted(folder):
+        outcomes = carry_out(Job(folder, spec, saved, model, parts, progress))
+    precision.settle(saved.model, model)
     ship.save(folder.model, saved)
     judged, trained_so = judge(folder, saved, parts), told(outcomes, spec)
     results = judged | trained_so | {"lost": [*trained_so["lost"], *judged["lost"]]}
-    results["diagnosis"] = [*trained_so["diagnosis"], *never_given(judged)]
+    results["diagnosis"] = [*trained_so["diagnosis"], *never_given(judged, trained_so["diagnosis"])]
     # A run that was extended measured the model it had on the same part before.
     looked = 1 + ("before" in noted)
     results |= {"evaluations": evaluations(folder) + looked, "seconds": round(time.monotonic() - began, 2)}

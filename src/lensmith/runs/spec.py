@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from lensmith import check
 from lensmith.compose import Recipe
@@ -25,6 +25,9 @@ from lensmith.runs.stage_specs import FitSpec, StageSpec, placed
 
 # What may be changed in a run that has begun, since it does not change what is computed.
 HOUSEKEEPING = re.compile(r"train\[\d+\]\.(checkpoint_every|keep)|data\.(cache|memory)")
+
+# What a model computes in while it is trained; see lensmith.runs.precision.
+Precision = Literal["float32", "mixed_bfloat16"]
 
 
 class WeightsSpec(Section):
@@ -46,7 +49,8 @@ class WeightsSpec(Section):
 class ModelSpec(Section):
     """A zoo name, or parts written out; a bare zoo name is enough. Tasks left out are taken from the labels.
 
-    Conventions and auxiliaries left out are those of the zoo's row, or the usual ones and none.
+    Conventions and auxiliaries left out are those of the zoo's row, or the usual ones and none. ``precision`` is what
+    the model computes in while it is trained; what comes of it is always float32.
     """
 
     learner: str | dict[str, Any] | None = "compact"
@@ -55,6 +59,7 @@ class ModelSpec(Section):
     conventions: dict[str, Any] | None = None
     auxiliaries: list[dict[str, Any]] | None = None
     weights: WeightsSpec | None = None
+    precision: Precision = "float32"
 
     @staticmethod
     def of(recipe: Recipe) -> ModelSpec:
@@ -66,6 +71,13 @@ class ModelSpec(Section):
     @classmethod
     def _bare_name(cls, value: Any) -> Any:
         return {"learner": value} if isinstance(value, str) else value
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _needs_no_scale(cls, value: Any) -> Any:
+        if value in ("mixed_float16", "float16"):
+            raise ValueError("'float32' or 'mixed_bfloat16', which needs no scaling of the loss")
+        return value
 
 
 class ShipSpec(Section):

@@ -227,7 +227,7 @@ class PseudoLabelSpec(Section):
 
     stage: Literal["pseudo-label"] = "pseudo-label"
     source: str
-    above: float = Field(0.95, gt=0, le=1)
+    above: float = Field(0.95, ge=0.5, le=1)
     most: Size | None = None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from lensmith import compose, reuse, train
 from lensmith.records import Problem, Records
 from lensmith.reuse import distillation, teacher
-from lensmith.runs import aims, comparing, manifest, plan, resolve, stage_folder, teaching
+from lensmith.runs import aims, comparing, manifest, plan, precision, resolve, stage_folder, teaching
 from lensmith.runs.custom import as_callback, load
 from lensmith.runs.examples import unlabelled
 from lensmith.runs.job import Job, batch_size, batches, sized
@@ -68,7 +68,7 @@ def _draw(job: Job, stage: DrawSpec, name: str) -> Outcome:
     recipe, shown = job.recipe, FitSpec()
 
     def build(seed: int) -> Any:
-        return compose.logits(recipe.build(seed=seed, auxiliaries=True))
+        return compose.logits(precision.build(recipe, job.spec.model.precision, seed=seed))
 
     drawn = train.draw(
         build,
@@ -77,6 +77,7 @@ def _draw(job: Job, stage: DrawSpec, name: str) -> Outcome:
         objectives=objectives_of(job, shown),
         seed=job.spec.seed,
         folder=job.folder.stages / f"{name}-draws",
+        progress=job.progress,
     )
     put(list(compose.logits(job.model).variables), arrays_of(list(drawn.model.variables)), name)
     return Outcome(name, notes={"losses": list(drawn.losses), "best": drawn.best, "seed": drawn.seed})
@@ -221,6 +222,7 @@ def callbacks(stage: StageSpec) -> tuple[Any, ...]:
 def _pseudo_labels(job: Job, stage: PseudoLabelSpec, name: str) -> Outcome:
     """Label what the model is sure of; what stands in one of the parts is left out."""
     records = reuse.held_out(unlabelled(stage.source), *job.parts, groups=job.parts[1:])
+    precision.settle(job.saved.model, job.model)
     found = reuse.label(
         job.saved.model,
         records,

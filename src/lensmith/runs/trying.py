@@ -6,7 +6,7 @@ from typing import Any
 
 from lensmith import check, compose, data, reuse, train
 from lensmith.records import Records
-from lensmith.runs import aims, pretrained, resolve
+from lensmith.runs import aims, precision, pretrained, resolve
 from lensmith.runs.checking import mixes
 from lensmith.runs.prepare import Prepared
 from lensmith.runs.stage_specs import FitSpec, WarmupSpec
@@ -46,7 +46,7 @@ def advise(prepared: Prepared, *, progress: train.Progress | None = None) -> reu
         raise check.SettingError(check.sentence("--advise", "a validation part to measure on", "none"))
     return reuse.compare(
         lambda: _model(prepared),
-        lambda: compose.logits(recipe.build(seed=spec.seed)),
+        lambda: compose.logits(precision.build(recipe, spec.model.precision, seed=spec.seed, auxiliaries=False)),
         _batches(prepared, prepared.parts[0]),
         _batches(prepared, prepared.parts[1], shuffle=False),
         objectives=aims.objectives(recipe),
@@ -57,7 +57,7 @@ def advise(prepared: Prepared, *, progress: train.Progress | None = None) -> reu
 
 def _model(prepared: Prepared) -> Any:
     """The model as a run begins with it; its outputs are logits."""
-    model = prepared.recipe.build(seed=prepared.spec.seed, auxiliaries=True)
+    model = precision.build(prepared.recipe, prepared.spec.model.precision, seed=prepared.spec.seed)
     if (found := pretrained.backbone(prepared.spec.model)) is not None:
         pretrained.load(model, found)
     return compose.logits(model)

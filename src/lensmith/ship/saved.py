@@ -35,7 +35,9 @@ RECIPE, WEIGHTS, LABELS, PREPROCESSING = FILES = (
     "labels.json",
     "preprocessing.json",
 )
-_FORMAT = {"format": "lensmith", "version": "1"}
+# One name only: safetensors writes several in an order of chance, and the same weights are to give the same bytes.
+_FORMAT = {"format": "lensmith 1"}
+_FORMATS = (_FORMAT, {"format": "lensmith", "version": "1"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,7 +222,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
     except (OSError, safetensors.SafetensorError) as error:
         raise check.DataError(f"{path}: {_reason(error)}") from error
-    if metadata != _FORMAT:
+    if metadata not in _FORMATS:
         raise check.DataError(check.sentence(str(path), f"the metadata {_FORMAT}", metadata))
     return arrays
 

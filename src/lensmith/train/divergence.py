@@ -8,10 +8,24 @@ from typing import Any
 import numpy as np
 
 from lensmith import check
+from lensmith.train.diagnosis.kinds import Diagnosis
 from lensmith.train.state import arrays_of
 
 # A loss that is so many times the lowest of the last steps is one that grows.
 _GROWN = 2.0
+
+
+class Diverged(check.LensmithError):
+    """Training has ended as a loss or a weight is no finite number any more.
+
+    Args:
+        message: for a person, in one line.
+        diagnosis: the same as a trouble of the run, from the epoch on that it happened in.
+    """
+
+    def __init__(self, message: str, diagnosis: Diagnosis) -> None:
+        super().__init__(message)
+        self.diagnosis = diagnosis
 
 
 def broken(x: Any, y: Any) -> str:
@@ -63,7 +77,7 @@ def why(found: str, losses: Sequence[float], rate: float, model: Any) -> tuple[s
     """
     if found:
         return found, "Put the data right: training cannot go on with such numbers"
-    lower = f"Try a tenth of the rate, {rate / 10:g}"
+    lower = f"Try a tenth of the rate, {rate / 10:.2g}"
     if losses and losses[-1] > _GROWN * min(losses):
         lowest = min(range(len(losses)), key=losses.__getitem__)
         steps = len(losses) - 1 - lowest
@@ -76,11 +90,11 @@ def why(found: str, losses: Sequence[float], rate: float, model: Any) -> tuple[s
     return f"the data and the weights are finite, and the rate is {rate:g}", lower
 
 
-def refusal(place: str, loss: float, reason: str, last_good: str, remedy: str) -> check.LensmithError:
+def refusal(place: str, loss: float, reason: str, last_good: str, remedy: str, epoch: int) -> Diverged:
     """The error to raise."""
-    return check.LensmithError(
-        f"{check.sentence(place, 'a loss that is a finite number', f'{loss}')}: {reason}. {last_good}. {remedy}"
-    )
+    text = check.sentence(place, "a loss that is a finite number", f"{loss}")
+    evidence = f"the loss is {loss} in epoch {epoch}: {reason}"
+    return Diverged(f"{text}: {reason}. {last_good}. {remedy}", Diagnosis("divergence", epoch, evidence, remedy))
 
 
 def _infinite(model: Any) -> str:

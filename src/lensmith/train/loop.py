@@ -26,7 +26,7 @@ from lensmith.train.monitor import monitors, plateau_monitor
 from lensmith.train.objective import Objective, describe
 from lensmith.train.progress import Progress, Silent
 from lensmith.train.schedules import Plateau
-from lensmith.train.stages import Fit
+from lensmith.train.stages import Fit, Warmup
 from lensmith.train.state import State, seed_layers
 from lensmith.train.stepping import train
 from lensmith.train.store import ALONE, Store
@@ -39,7 +39,7 @@ def fit(
     model: Any,
     batches: Batches,
     *,
-    stage: Fit,
+    stage: Fit | Warmup,
     objectives: Mapping[str, Objective],
     validation: Batches | None = None,
     folder: Path | None = None,
@@ -87,6 +87,7 @@ def fit(
     """
     if len(batches) == 0:
         raise check.DataError("the training part has no batches; there is nothing to learn from")
+    stage = stage.to_fit() if isinstance(stage, Warmup) else stage
     sized = batches if stage.steps is None else Resized(batches, stage.steps)
     seed_layers(model, seed, earlier.stage)
     validated = validation is not None
@@ -153,6 +154,9 @@ def _run(job: Job, state: State) -> History:
             while not state.finished(job.stage):
                 state = _epoch(job, state)
                 known = _tell(job, state, known)
+        except Exception:
+            job.store.flush()
+            raise
         finally:
             job.progress.on_end()
         restored = _final_weights(job, state)
@@ -194,7 +198,7 @@ def _epoch(job: Job, state: State) -> State:
         if state.rows:
             job.store.write_history(state)
         raise Interrupted(_interrupted(job, state))
-    _refuse_infinite(job, measured, place, state.rate)
+    _refuse_infinite(job, state, measured, place)
     values = dict(state.trained or {}) | {f"val_{name}": value for name, value in measured.items()}
     mean = None if job.dropouts is None else job.dropouts.mean
     row = history.row(number, values, state.rate, stage=job.earlier.stage, dropout=mean)
@@ -250,28 +254,27 @@ def _judged(job: Job, state: State) -> State:
     return replace(state, waited=waited, stopped=waited >= stop.patience)
 
 
-def _refuse_infinite(job: Job, measured: Mapping[str, float], place: str, rate: float) -> None:
+def _refuse_infinite(job: Job, state: State, measured: Mapping[str, float], place: str) -> None:
     """Refuse a validation loss that is no number; the model has its last finite weights then."""
     if not measured or math.isfinite(loss := measured["loss"]) or job.validation is None:
         return
-    reason, remedy = divergence.why(divergence.broken_in(job.validation.epoch(0)), (), rate, job.steps.model)
+    found = divergence.broken_in(job.validation.epoch(0))
+    reason, remedy = divergence.why(found, (), state.rate, job.steps.model)
     job.store.put_back()
-    raise divergence.refusal(place, loss, reason, job.store.last_good(), remedy)
+    raise divergence.refusal(place, loss, reason, job.store.last_good(), remedy, job.epoch(state))
 
 
 def _diagnoses(job: Job, state: State) -> tuple[Diagnosis, ...]:
     """What is wrong with the stage so far."""
     if not job.diagnosing or not state.rows:
         return ()
-    times = job.store.times
-    seconds = sum(row["seconds"] for row in times)
-    waited = sum(row["waited_for_data"] * row["seconds"] for row in times) / seconds if seconds else None
+    waited, seconds = diagnosis.waiting(job.store.times)
     return diagnosis.diagnose(
         state.rows,
         state.watched,
         classes=job.classes,
         waited=waited,
-        seconds=seconds or None,
+        seconds=seconds,
         augmented=job.augmented,
     )
 

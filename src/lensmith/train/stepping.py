@@ -79,12 +79,12 @@ class Account:
         if isinstance(schedule, Ramp):
             self.memory = schedule.after_step(self.memory, self.job.moment(step), loss)
 
-    def _refusal(self, mean: float, x: Any, y: Any, step: int) -> check.LensmithError:
+    def _refusal(self, mean: float, x: Any, y: Any, step: int) -> divergence.Diverged:
         store = self.job.store
         reason, remedy = divergence.why(divergence.broken(x, y), list(self.job.recent), self.rate, self.job.steps.model)
         store.put_back()
         place = f"epoch {self.number}, step {self.job.earlier.steps + step + 1}"
-        return divergence.refusal(place, mean, reason, store.last_good(), remedy)
+        return divergence.refusal(place, mean, reason, store.last_good(), remedy, self.number)
 
 
 def train(job: Job, state: State) -> tuple[State, float]:

@@ -15,8 +15,9 @@ import numpy as np
 
 from lensmith import backend, check
 from lensmith.backend import keras
-from lensmith.train import averaging, checkpoint, history, watch
+from lensmith.train import averaging, checkpoint, divergence, history, watch
 from lensmith.train.checkpoint import Arrays, Checkpoint
+from lensmith.train.diagnosis.kinds import Diagnosis
 from lensmith.train.history import Best, Earlier
 from lensmith.train.stages import HOUSEKEEPING
 from lensmith.train.state import State, arrays_of, put, variables_of
@@ -25,7 +26,7 @@ ALONE = Earlier()
 
 _log = logging.getLogger("lensmith.train")
 
-# Writing a checkpoint may take one part in so many of the time.
+# Writing checkpoints may take one part in so many of the time, and so may writing the history between them.
 _SHARE = 30
 
 
@@ -75,6 +76,8 @@ class Store:
         self._times: list[Mapping[str, Any]] = []
         self._held: _Taken | None = None  # the best, where it is not written yet
         self._cost, self._written = 0.0, time.perf_counter()
+        self._behind: State | None = None  # the newest finished epoch, where the history on disk lacks it
+        self._history_cost, self._history_written = 0.0, 0.0
 
     def add_facts(self, facts: Mapping[str, Any]) -> None:
         """More of what the stage was begun with."""
@@ -147,9 +150,9 @@ class Store:
         """Write a checkpoint and the history after an epoch, and how long it took and for what part data were waited.
 
         Where epochs are so short that writing would take more than a thirtieth of the time, it waits for a later one;
-        what was the best meanwhile is kept in memory until then. How fast the clock runs so decides which checkpoints
-        there are on the way, and nothing else. A run that is killed makes more steps again then, to
-        the same bits.
+        what was the best meanwhile is kept in memory until then, and the history is written alone where that is
+        cheap. How fast the clock runs so decides which checkpoints there are on the way, and nothing else. A run that
+        is killed makes more steps again then, to the same bits. After an error, :meth:`flush` writes what is missing.
 
         The history holds no time of day and no speed, so that a resumed run's is equal to the byte to
         that of one never stopped; these go to a file of their own.
@@ -159,6 +162,7 @@ class Store:
         timing = {"epoch": epoch, "seconds": round(seconds, 3), "steps_per_second": speed}
         timing["waited_for_data"] = round(waited, 3)
         self._times.append(timing)
+        self._behind = state
         began = time.perf_counter()
         if last or self.folder is None or began - self._written >= _SHARE * self._cost:
             self.save(state)
@@ -166,8 +170,17 @@ class Store:
                 self.write_history(state)
             self._written = time.perf_counter()
             self._cost = self._written - began
-        elif self._remembers_best and state.best is not None and state.best.epoch == epoch:
+            return
+        if self._remembers_best and state.best is not None and state.best.epoch == epoch:
             self._held = self._taken(state)
+        if began - self._history_written >= _SHARE * self._history_cost:
+            self.write_history(state)
+
+    def flush(self) -> None:
+        """Write the history of epochs that :meth:`close` held back; for an end by an error, which matters more."""
+        if self._behind is not None:
+            with contextlib.suppress(check.LensmithError):
+                self.write_history(self._behind)
 
     def _taken(self, state: State) -> _Taken:
         """A copy of everything that a checkpoint holds, which is known to be finite."""
@@ -175,9 +188,8 @@ class Store:
         arrays = {group: arrays_of(found) for group, found in variables_of(self._model).items()}
         for name, array in arrays["variables"].items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
-                text = check.sentence(f"step {step}, {name}", "finite numbers", "some that are not")
                 self.put_back()
-                raise check.LensmithError(f"{text}. {self.last_good()}. Try a lower rate")
+                raise self._not_finite(state, f"step {step}, {name}", name)
         content = {
             "state": state.to_dict(),
             "stage": self._earlier.stage,
@@ -186,6 +198,13 @@ class Store:
             "threads": backend.threads(),
         }
         return _Taken(step, arrays, content)
+
+    def _not_finite(self, state: State, place: str, name: str) -> divergence.Diverged:
+        text = check.sentence(place, "finite numbers", "some that are not")
+        epoch = self._earlier.epochs + state.epoch + state.inside
+        evidence, advice = f"the weights {name} are no finite numbers any more in epoch {epoch}", "Try a lower rate"
+        found = Diagnosis("divergence", epoch, evidence, advice)
+        return divergence.Diverged(f"{text}. {self.last_good()}. {advice}", found)
 
     @property
     def times(self) -> tuple[Mapping[str, Any], ...]:
@@ -286,7 +305,7 @@ class Store:
         """Write the history up to a state, with the files beside it; does nothing without a folder."""
         if self.folder is None:
             return
-        folder, before = self.folder, self._earlier.epochs
+        folder, before, began = self.folder, self._earlier.epochs, time.perf_counter()
         seen, times = (
             [row for row in history.read(folder / name) if row["epoch"] <= before]
             for name in (watch.WATCH, history.TIMING)
@@ -298,6 +317,9 @@ class Store:
             history.write(folder / history.TIMING, [*times, *self._times])
         except check.LensmithError as error:
             raise check.LensmithError(f"{error}. {self.last_good()}. {checkpoint.then_resume(error)}") from error
+        self._behind = None
+        self._history_written = time.perf_counter()
+        self._history_cost = self._history_written - began
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

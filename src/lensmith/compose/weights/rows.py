@@ -78,6 +78,8 @@ def _recognised(model: Any, row: str, arrays: Arrays, place: str) -> NameMap:
     best = max(maps, key=lambda names: found[names.name])
     if 2 * found[best.name] >= max(len(wanted), 1):
         return best
-    ours = ", ".join(weight.path for weight in wanted[:3])
+    ours = ", ".join(f"{weight.path} {weight.shape}" for weight in wanted[:3])
+    got = ", ".join(f"{name} {array.shape}" for name, array in list(arrays.items())[:3])
     expected = f"the names of {', '.join(names.name for names in maps)} for {ours}"
-    raise check.DataError(check.sentence(place, expected, ", ".join(list(arrays)[:3])))
+    remedy = "Name the network that the weights are of, as lensmith zoo lists it: --model NAME"
+    raise check.DataError(check.sentence(place, expected, got, remedy))

@@ -109,6 +109,7 @@ class Content:
     Args:
         title: the run's name.
         subtitle: one sentence: which model on which data.
+        finished: whether the training has come to its end; if not, the page says what is known so far.
         seconds: how long training took.
         seed: of the run.
         backend: Keras' backend, such as ``torch``.
@@ -137,6 +138,7 @@ class Content:
 
     title: str
     subtitle: str = ""
+    finished: bool = True
     seconds: float | None = None
     seed: int | None = None
     backend: str = ""

@@ -15,7 +15,7 @@ from lensmith.train.diagnosis.course import Course, Row
 from lensmith.train.diagnosis.kinds import KINDS, Diagnosis
 from lensmith.train.diagnosis.predicted import never_predicted
 
-__all__ = ["KINDS", "Diagnosis", "diagnose", "never_predicted"]
+__all__ = ["KINDS", "Diagnosis", "diagnose", "never_predicted", "waiting"]
 
 _STARVED, _STARVED_ALONE, _WORTH_SECONDS = 0.3, 0.5, 10.0
 
@@ -57,6 +57,18 @@ def diagnose(
     if starved := _starvation(waited, seconds):
         found[starved.kind] = starved
     return tuple(sorted(found.values(), key=lambda one: KINDS.index(one.kind)))
+
+
+def waiting(times: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None]:
+    """The share of the time that training waited for its data, and how long it took, from rows of ``timing.jsonl``.
+
+    >>> waiting([{"seconds": 1.0, "waited_for_data": 0.5}, {"seconds": 3.0, "waited_for_data": 0.1}])
+    (0.2, 4.0)
+    """
+    seconds = float(sum(row["seconds"] for row in times))
+    if not seconds:
+        return None, None
+    return sum(row["waited_for_data"] * row["seconds"] for row in times) / seconds, seconds
 
 
 def _of(one: Course, *, last: bool, augmented: bool | None) -> Iterator[Diagnosis]:

@@ -196,16 +196,30 @@ def _compared(curve: Curve) -> str:
 
 
 def _rate_too_low(course: Course, curve: Curve, moved: float | None) -> Diagnosis:
-    rate = course.rates[-1]
+    rate = max((rate for rate in course.rates if rate is not None), default=None)
     at = "" if rate is None else f" at a rate of {rate:.2g}"
-    weights = "" if moved is None else f"; no layer's weights have changed in size by more than {moved:.2%}"
-    evidence = (
-        f"{curve.about()} fell only from {said(curve.loss[0] or 0.0)} to {said(curve.loss[-1] or 0.0)} in "
-        f"{len(curve.loss)} epochs{at} ({_compared(curve)}){weights}"
-    )
+    if rate is not None and min(one for one in course.rates if one is not None) < rate:
+        at = f" at a rate of {rate:.2g} at most"
+    weights = "" if moved is None else f"; no layer's weights have changed in size{_by(moved)}"
+    evidence = f"{_went(curve)} in {len(curve.loss)} epochs{at} ({_compared(curve)}){weights}"
     return Diagnosis(
         "rate-too-low", course.epochs[0], evidence, "Raise the rate tenfold, and again until the loss falls"
     )
+
+
+def _went(curve: Curve) -> str:
+    """How a loss went that hardly moved, from its first value to its last."""
+    known = [loss for loss in curve.loss if loss is not None]
+    first, last = said(known[0]), said(known[-1])
+    if first == last:
+        return f"{curve.about()} stays at {first}"
+    way = "fell only from" if known[-1] < known[0] else "stays at"
+    return f"{curve.about()} {way} {first} to {last}"
+
+
+def _by(share: float) -> str:
+    """By how much at most, rounded up to a hundredth of a percent, so that it is true of the smallest change too."""
+    return f" by more than {math.ceil(share * 1e4) / 1e4:.2%}" if share else ""
 
 
 def _plateau(course: Course, curve: Curve) -> Diagnosis:
