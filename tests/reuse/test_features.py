@@ -261,12 +261,12 @@ def test_other_code_of_a_users_own_layer_has_rows_of_its_own(tmp_path, monkeypat
             f"import keras\n\nclass Scaled(keras.layers.Layer):\n    def call(self, x):\n        return {factor} * x\n"
         )
         monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.delitem(sys.modules, "mine", raising=False)
         linecache.clearcache()
         importlib.invalidate_caches()
         own = importlib.import_module("mine").Scaled
         x = keras.Input((8, 8, 1))
         keys.append(key_of(keras.Model(x, own()(x)), INPUT))
+        del sys.modules["mine"]
     assert keys[0] != keys[1] == keys[2]
 
 
