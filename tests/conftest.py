@@ -1,5 +1,6 @@
 """Fixtures every room's tests share."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 # ./scripts/test --hypothesis-profile=default
 settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
+
+# What several rooms' tests share can be imported by name, such as ``ending``.
+sys.path.insert(0, str(Path(__file__).parent))
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

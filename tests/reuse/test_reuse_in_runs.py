@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
+from ending import Killer, Stop, same
 from lensmith import backend, runs, train
 
 DATA = 'data: {source: "bundled:digits", batch: 32, split: {train: 0.2, validation: 0.1, test: 0.7}}\n'
@@ -39,22 +38,6 @@ train:
 """
 )
 PER_EPOCH = 12
-
-
-class Stop(BaseException):
-    """Ends a run as a kill would."""
-
-
-class Killer(train.Silent):
-    """Ends training at a step, counted over all stages."""
-
-    def __init__(self, at: int) -> None:
-        self.left = at
-
-    def on_step(self, step: int, values: Any, waited: float) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Stop
 
 
 @pytest.fixture(scope="module")
@@ -96,15 +79,6 @@ def test_features_and_answers_lie_in_the_run(whole: runs.Run) -> None:
     assert len(kept) == 2  # of the frozen front, and of the teacher
     sizes = sorted(path.stat().st_size // 40 for path in whole.folder.features.glob("*/index.bin"))
     assert sizes == [360 + 179, 3 * 360 + 179]  # of the validation part the images as they are
-
-
-def same(one: runs.Run, other: runs.Run) -> None:
-    assert one.folder.history.read_bytes() == other.folder.history.read_bytes()
-    assert one.folder.watch.read_bytes() == other.folder.watch.read_bytes()
-    mine, theirs = (load_file(run.folder.model / "weights.safetensors") for run in (one, other))
-    assert mine.keys() == theirs.keys()
-    for name, array in mine.items():
-        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
 
 
 # In the epoch of the second view, 8 steps into it; and in the middle of the epoch that is taught.

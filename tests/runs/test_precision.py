@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from ending import Killer, Stop
 from lensmith import compose, runs, train
 from lensmith.backend import keras
 from lensmith.check import SettingError
@@ -42,22 +42,6 @@ train:
   - {stage: fit, epochs: 1, rate: 0.02, freeze: learner, features: true}
   - {stage: fit, epochs: 1, rate: 0.01, image: [16, 16, 1], accumulate: 2, checkpoint_every: 3}
 """
-
-
-class Stop(BaseException):
-    """Ends a run as a kill would."""
-
-
-class Killer(train.Silent):
-    """Ends training at a step, counted over all stages."""
-
-    def __init__(self, at: int) -> None:
-        self.left = at
-
-    def on_step(self, step: int, values: Any, waited: float) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Stop
 
 
 def begun(folder: Path, text: str, progress: train.Progress | None = None) -> runs.Run:

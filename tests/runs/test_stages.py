@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.datasets import load_digits
 
+from ending import Killer, Stop, same
 from lensmith import check, reuse, runs, ship, train
 from lensmith.runs import comparing, outcomes, stage_folder
 
@@ -45,22 +46,6 @@ class Counter(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         Counter.seen += 1
 """
-
-
-class Stop(BaseException):
-    """Ends a run as a kill would."""
-
-
-class Killer(train.Silent):
-    """Ends training at a step, counted over all stages."""
-
-    def __init__(self, at: int) -> None:
-        self.left = at
-
-    def on_step(self, step: int, values: Any, waited: float) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Stop
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +89,6 @@ def test_the_history_goes_on_over_the_stages(whole: runs.Run) -> None:
     assert rows[1]["rate"] == pytest.approx(0.02), "the warm-up reaches its target"
     steps = sorted(int(path.name.removeprefix("step-")) for path in whole.folder.path.glob("checkpoints/step-*"))
     assert steps[-1] == sum(stage["steps"] for stage in (whole.results or {})["stages"])
-
-
-def same(one: runs.Run, other: runs.Run) -> None:
-    assert one.folder.history.read_bytes() == other.folder.history.read_bytes()
-    assert one.folder.watch.read_bytes() == other.folder.watch.read_bytes()
-    mine, theirs = (load_file(run.folder.model / "weights.safetensors") for run in (one, other))
-    assert mine.keys() == theirs.keys()
-    for name, array in mine.items():
-        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
 
 
 @pytest.mark.parametrize("step", [1, 20, 50])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lensmith import check, compose, data, train
+from lensmith import check, compose, train
 from lensmith.compose import Classify, MultiLabel, Recipe
 from lensmith.records import Records
 from lensmith.reuse import distillation
@@ -31,14 +31,13 @@ from lensmith.train.frozen import frozen
 from lensmith.train.gap_dropout import dropouts
 
 
-def check_plan(spec: Spec, recipe: Recipe, parts: Parts, preprocessing: data.Preprocessing) -> None:
+def check_plan(spec: Spec, recipe: Recipe, parts: Parts) -> None:
     """Refuse a plan of which a stage cannot work.
 
     Args:
         spec: whose ``train`` is checked.
         recipe: of the model.
         parts: training, validation and test examples.
-        preprocessing: of each example.
 
     Raises:
         SettingError, DataError: names the stage and the setting.

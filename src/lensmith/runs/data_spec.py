@@ -112,12 +112,21 @@ class DataSpec(Section):
         """
         if self.augment is None:
             return None
-        if isinstance(self.augment, str):
-            return data.PRESETS[check.one_of("data.augment", self.augment, data.PRESETS)]
         try:
-            return data.Augment.from_dict(self.augment)
+            return augmentation(self.augment)
         except check.SettingError as error:
             raise check.SettingError(f"data.{error}") from None
+
+
+def augmentation(asked: str | dict[str, Any]) -> data.Augment:
+    """The ranges that a name or a mapping stands for.
+
+    Raises:
+        SettingError: an unknown name, or a range that is wrong.
+    """
+    if isinstance(asked, str):
+        return data.PRESETS[check.one_of("augment", asked, data.PRESETS)]
+    return data.Augment.from_dict(asked)
 
 
 S = TypeVar("S", bound=Section)

@@ -67,7 +67,7 @@ def extend(
             }
         )
         saved = ship.load(found.model)
-        checking.check_plan(grown, saved.recipe, parts, saved.preprocessing)  # type: ignore[arg-type]
+        checking.check_plan(grown, saved.recipe, parts)  # type: ignore[arg-type]
         name, part = judged(parts)
         before = score(saved, part)
         write_json(

@@ -44,11 +44,6 @@ class Job:
     def recipe(self) -> Recipe:
         return self.saved.recipe  # type: ignore[return-value]  # chains are not trained by runs
 
-    @property
-    def place(self) -> str:
-        """What messages call the data."""
-        return self.spec.data.source
-
 
 @contextmanager
 def sized(job: Job, stage: ShownSpec, name: str) -> Iterator[Job]:

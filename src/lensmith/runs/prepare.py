@@ -191,7 +191,7 @@ def _checked(prepared: Prepared) -> Prepared:
         for task in recipe.tasks:
             data.to_array(part, task)  # has every example a target that the head can learn?
     recipe.count(auxiliaries=True)  # builds it, without weights: are the images large enough for its strides?
-    checking.check_plan(spec, recipe, prepared.parts, prepared.preprocessing)
+    checking.check_plan(spec, recipe, prepared.parts)
     if spec.ship is not None and (refusal := ship.cannot_export()) is not None:
         if "ship" in spec.model_fields_set:
             raise refusal

@@ -29,16 +29,19 @@ class ConstantSpec(ScheduleSpec):
     name: Literal["constant"] = "constant"
 
 
-class LinearSpec(ScheduleSpec):
+class DecaySpec(ScheduleSpec):
+    """What the rates share that fall by the same law all the time."""
+
+    decay: Amount
+    by: By = "epoch"
+
+
+class LinearSpec(DecaySpec):
     name: Literal["linear"] = "linear"
-    decay: Amount
-    by: By = "epoch"
 
 
-class TimeSpec(ScheduleSpec):
+class TimeSpec(DecaySpec):
     name: Literal["time"] = "time"
-    decay: Amount
-    by: By = "epoch"
 
 
 class StepSpec(ScheduleSpec):
@@ -48,10 +51,8 @@ class StepSpec(ScheduleSpec):
     by: By = "epoch"
 
 
-class ExponentialSpec(ScheduleSpec):
+class ExponentialSpec(DecaySpec):
     name: Literal["exponential"] = "exponential"
-    decay: Amount
-    by: By = "epoch"
 
 
 class CosineSpec(ScheduleSpec):

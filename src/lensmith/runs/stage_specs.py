@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from lensmith import check, data, reuse, train
 from lensmith.runs import custom
-from lensmith.runs.data_spec import Section, Size
+from lensmith.runs.data_spec import Section, Size, augmentation
 from lensmith.runs.loss_spec import LossSpec, PartSpec, TapSpec, references
 from lensmith.runs.schedule_specs import AnySchedule, CosineSpec
 
@@ -82,17 +82,6 @@ class ShownSpec(Section):
         if self.augment is False:
             return None
         return augmentation(self.augment)
-
-
-def augmentation(asked: str | dict[str, Any]) -> data.Augment:
-    """The ranges that a name or a mapping stands for.
-
-    Raises:
-        SettingError: an unknown name, or a range that is wrong.
-    """
-    if isinstance(asked, str):
-        return data.PRESETS[check.one_of("augment", asked, data.PRESETS)]
-    return data.Augment.from_dict(asked)
 
 
 class DrawSpec(Section):

@@ -45,6 +45,11 @@ Mode = Literal["auto", "min", "max"]
 MODES: tuple[Mode, ...] = ("auto", "min", "max")
 
 
+def _check_decay(decay: float, by: By) -> None:
+    check.between("schedule.decay", decay, 0.0, math.inf)
+    check.one_of("schedule.by", by, BYS)
+
+
 @dataclass(frozen=True, slots=True)
 class Constant:
     """The rate stays what it is."""
@@ -66,8 +71,7 @@ class Linear:
     by: By = "epoch"
 
     def __post_init__(self) -> None:
-        check.between("schedule.decay", self.decay, 0.0, math.inf)
-        check.one_of("schedule.by", self.by, BYS)
+        _check_decay(self.decay, self.by)
 
     def rate(self, initial: float, at: Moment, memory: Memory = NOTHING) -> float:
         return max(initial - self.decay * at.count(self.by), 0.0)
@@ -81,8 +85,7 @@ class Time:
     by: By = "epoch"
 
     def __post_init__(self) -> None:
-        check.between("schedule.decay", self.decay, 0.0, math.inf)
-        check.one_of("schedule.by", self.by, BYS)
+        _check_decay(self.decay, self.by)
 
     def rate(self, initial: float, at: Moment, memory: Memory = NOTHING) -> float:
         return initial / (1.0 + self.decay * at.count(self.by))
@@ -119,8 +122,7 @@ class Exponential:
     by: By = "epoch"
 
     def __post_init__(self) -> None:
-        check.between("schedule.decay", self.decay, 0.0, math.inf)
-        check.one_of("schedule.by", self.by, BYS)
+        _check_decay(self.decay, self.by)
 
     def rate(self, initial: float, at: Moment, memory: Memory = NOTHING) -> float:
         return initial * math.exp(-self.decay * at.count(self.by))
