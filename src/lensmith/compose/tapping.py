@@ -1,14 +1,18 @@
-"""Taps: feature maps as further outputs of a model, for losses that read them."""
+"""Taps: feature maps as outputs of a model, and as places where something can be added.
+
+Every model made of connected layers can be tapped, whoever made it: models inside it are opened.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose import graph, views
+from lensmith.compose.graph import Tensor
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -38,18 +42,135 @@ def with_taps(model: Any, taps: Mapping[str, str], *, task: str = "label") -> An
     """
     model = graph.flat(model)
     outputs = dict(model.output) if isinstance(model.output, Mapping) else {task: _only(model)}
-    found = {call.layer.name: call.outputs[0] for call in graph.calls(model)}
-    known = views.tap_names(model)
     for name, source in taps.items():
         if name in outputs or not _NAME.fullmatch(name):
             expected = "a name of letters, digits, '_', '.' and '-' that no task has"
             raise check.SettingError(check.sentence("taps", expected, repr(name)))
-        layer = known.get(source, source)
-        if layer not in found:
-            raise check.SettingError(_unknown(name, source, known, found))
+        place = f"taps.{name}" if name != source else "taps"
         # A layer of its own gives each output a name that no other output has.
-        outputs[name] = keras.layers.Identity(name=f"tap-{name}")(found[layer])
+        outputs[name] = keras.layers.Identity(name=f"tap-{name}")(_tapped(model, source, place))
     return keras.Model(model.input, outputs, name="tapped")
+
+
+def layer_of(model: Any, tap: str, *, place: str = "layer") -> str:
+    """The name of the layer that a tap, or a layer's own name, stands for.
+
+    Args:
+        model: any model made of connected layers.
+        tap: such as ``P3``, or a layer's name.
+        place: what a refusal calls it.
+
+    Raises:
+        SettingError: there is neither; the nearest name is suggested.
+    """
+    model = graph.flat(model)
+    return str(graph.giver(_tapped(model, tap, place), graph.calls(model)).layer.name)
+
+
+def tapped(model: Any, taps: Iterable[str], *, size: tuple[int, int] | None = None) -> Any:
+    """The model as far as these feature maps, and nothing of it behind them.
+
+    Args:
+        model: any model made of connected layers, with one input.
+        taps: taps such as ``P3``, or names of layers.
+        size: height and width of the images it shall take; left out, what the model takes. Layers for which the
+            size matters, such as a dense one on flattened maps, must then not stand before the taps.
+
+    Returns:
+        A ``keras.Model`` whose output is a dict by these names, in their order; it shares its layers with the model.
+
+    Raises:
+        SettingError: there is no such tap or layer; none is named; the model has several inputs, or does not take
+            images of this size.
+
+    Example:
+        >>> from lensmith.compose import zoo
+        >>> model = zoo.get("vgg19").build(seed=0)
+        >>> tuple(tapped(model, ["P3"], size=(64, 96)).output["P3"].shape)
+        (None, 8, 12, 512)
+    """
+    model = graph.flat(model)
+    wanted = {tap: _tapped(model, tap, "taps") for tap in taps}
+    if not wanted:
+        raise check.SettingError(check.sentence("taps", "at least one tap or layer", "none"))
+    if size is None:
+        # An Identity for each: one layer may be asked for by two names.
+        return keras.Model(model.input, {tap: _named(tap, tensor) for tap, tensor in wanted.items()}, name="tapped")
+    source = _only_input(model)
+    image = keras.Input((*size, source.shape[-1]), dtype=source.dtype, name="image")
+    known = _again(model, list(wanted.values()), {id(source): image})
+    return keras.Model(image, {tap: _named(tap, known[id(tensor)]) for tap, tensor in wanted.items()}, name="tapped")
+
+
+def with_offset(model: Any, tap: str) -> Any:
+    """The model with one more input, which is added to feature maps: for derivatives by these.
+
+    Args:
+        model: any model made of connected layers, with one input and whatever outputs.
+        tap: a tap such as ``P5``, or the name of a layer; of a layer called several times, its last call.
+
+    Returns:
+        A ``keras.Model`` that takes ``{"image": x, "offset": zeros of the shape of the maps}`` and gives
+        ``{"maps": the maps with the offset, "outputs": what the model gives, in its own structure}``.
+
+    Raises:
+        SettingError: there is no such tap or layer, or the model has several inputs.
+    """
+    model = graph.flat(model)
+    source, maps = _only_input(model), _tapped(model, tap, "layer")
+    image = keras.Input(batch_shape=source.shape, dtype=source.dtype, name="image")
+    offset = keras.Input(batch_shape=maps.shape, dtype=maps.dtype, name="offset")
+    known = _again(model, [*graph.outputs_of(model), maps], {id(source): image}, {id(maps): offset})
+    outputs = keras.tree.map_structure(lambda tensor: known[id(tensor)], model.output)
+    if isinstance(model.output, dict):  # in its own order, which Keras would sort
+        outputs = {task: known[id(tensor)] for task, tensor in model.output.items()}
+    return keras.Model({"image": image, "offset": offset}, {"maps": known[id(maps)], "outputs": outputs}, name="offset")
+
+
+def _again(
+    model: Any, ends: list[Tensor], known: dict[int, Tensor], added: Mapping[int, Tensor] | None = None
+) -> dict[int, Tensor]:
+    """The calls that lead to some tensors once more, on other inputs; to some of what they give, a tensor is added."""
+    added = added or {}
+    by_depth = model._nodes_by_depth
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
+    needed = {id(tensor) for call in graph.leading_to(ends, graph.calls(model)) for tensor in call.outputs}
+    for node in nodes:
+        if not any(id(tensor) in needed for tensor in node.outputs):
+            continue
+        args, kwargs = node.arguments.fill_in(known)
+        try:
+            given = keras.tree.flatten(node.operation(*args, **kwargs))
+        except ValueError as error:
+            sizes = " x ".join(str(side) for side in next(iter(known.values())).shape[1:3])
+            reason = " ".join(str(error).split())[:200]
+            raise check.SettingError(
+                f"{node.operation.name}: cannot be called for images of {sizes}: {reason}"
+            ) from None
+        for tensor, new in zip(node.outputs, given, strict=True):
+            other = added.get(id(tensor))
+            known[id(tensor)] = new if other is None else keras.layers.Add(name="with-offset")([new, other])
+    return known
+
+
+def _named(tap: str, tensor: Tensor) -> Tensor:
+    return keras.layers.Identity(name="tap-" + re.sub(r"[^A-Za-z0-9_-]", "_", tap))(tensor)
+
+
+def _only_input(model: Any) -> Tensor:
+    if len(model.inputs) != 1:
+        raise check.SettingError(check.sentence(model.name, "a model with one input", f"{len(model.inputs)}"))
+    return model.inputs[0]
+
+
+def _tapped(model: Any, tap: str, place: str) -> Tensor:
+    """The feature maps that a tap or a layer's name stands for, of a flat model."""
+    found = {call.layer.name: call.outputs[0] for call in graph.calls(model)}
+    known = views.tap_names(model)
+    layer = known.get(tap, tap)
+    if layer not in found:
+        raise check.SettingError(_unknown(place, tap, known, found))
+    return found[layer]
 
 
 def _only(model: Any) -> Any:
@@ -60,7 +181,6 @@ def _only(model: Any) -> Any:
     return outputs[0]
 
 
-def _unknown(name: str, source: str, known: Mapping[str, str], layers: Mapping[str, Any]) -> str:
+def _unknown(place: str, tap: str, known: Mapping[str, str], layers: Mapping[str, Any]) -> str:
     listed = f"one of {', '.join(known)}, or the name of a layer" if known else "the name of a layer"
-    place = f"taps.{name}" if name != source else "taps"
-    return check.sentence(place, listed, repr(source), check.nearest(source, [*known, *layers]))
+    return check.sentence(place, listed, repr(tap), check.nearest(tap, [*known, *layers]))
