@@ -11,7 +11,20 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_ROOMS = ("backend", "boxes", "check", "compose", "data", "doctor", "records", "runs", "ship", "train")
+_ROOMS = (
+    "backend",
+    "boxes",
+    "check",
+    "compose",
+    "data",
+    "doctor",
+    "probe",
+    "records",
+    "runs",
+    "ship",
+    "stylize",
+    "train",
+)
 __all__ = ["__version__", *_ROOMS]
 
 

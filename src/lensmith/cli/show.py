@@ -52,6 +52,21 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         yield tell
 
 
+@contextlib.contextmanager
+def several() -> Iterator[Callable[[str], Callable[[int, int | None], None]]]:
+    """Progress bars as :func:`counting` has one, for work of several parts: each is made by its name."""
+    from rich.progress import Progress
+
+    shown = progress_console()
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bars:
+
+        def begin(what: str) -> Callable[[int, int | None], None]:
+            task = bars.add_task(what, total=None)
+            return lambda done, total: bars.update(task, completed=done, total=total)
+
+        yield begin
+
+
 def document(values: Any) -> None:
     """Print a document for a machine."""
     from lensmith.files import finite

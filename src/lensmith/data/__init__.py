@@ -6,7 +6,7 @@ from lensmith.data.augmentation.record import PRESETS, Augment
 from lensmith.data.convert import Converted, convert
 from lensmith.data.formats import FORMATS
 from lensmith.data.formats.arrays.memory import from_arrays, from_rows
-from lensmith.data.formats.arrays.samples import bundled
+from lensmith.data.formats.arrays.samples import bundled, image_path, photo
 from lensmith.data.formats.folders.classes import read_folder
 from lensmith.data.formats.format import SETTINGS
 from lensmith.data.formats.sources import format_of, read, recognise, write
@@ -47,7 +47,9 @@ __all__ = [
     "format_of",
     "from_arrays",
     "from_rows",
+    "image_path",
     "mend",
+    "photo",
     "preprocessing",
     "read",
     "read_folder",

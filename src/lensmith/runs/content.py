@@ -15,6 +15,7 @@ from lensmith.compose.tasks import CORNERS
 from lensmith.records import Labels
 from lensmith.runs import stopped
 from lensmith.runs.folder import RunFolder, read_json, read_lines
+from lensmith.runs.looked import looks_of
 from lensmith.runs.outcomes import trained
 from lensmith.runs.pictured import kept_pictures
 from lensmith.runs.report import ClassRow, Content, Mistake, TaskResult
@@ -53,6 +54,7 @@ def _begun(folder: RunFolder, spec: Spec, noted: Mapping[str, Any]) -> Content:
         pictures=kept_pictures(folder, len(noted["audit"]["findings"])),
         environment=environment,
         spec=spec.to_yaml(),
+        looks=looks_of(folder.path),
         commands=(("Go on with it", f"lensmith train --resume {folder.path}"),),
     )
 
@@ -114,6 +116,7 @@ def _commands(folder: RunFolder, spec: Spec, results: Mapping[str, Any]) -> tupl
     again = (("Train the same again", f"lensmith train {folder.spec}"),) if spec.data.split else ()
     return (
         ("Predict an image", f"lensmith predict {run} IMAGE"),
+        ("See why it says so", f"lensmith probe {run} IMAGE"),
         ("Evaluate on other data", f"lensmith evaluate {run} DATA"),
         *shipped,
         *again,

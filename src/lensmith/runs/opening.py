@@ -13,7 +13,7 @@ from lensmith.runs.begun import begun
 from lensmith.runs.data_spec import DataSpec, ReadSpec
 from lensmith.runs.examples import read_again
 from lensmith.runs.folder import RunFolder, existing, read_json, write_json
-from lensmith.runs.judge import proof_examples
+from lensmith.runs.judge import judged, proof_examples
 from lensmith.runs.manifest import Parts, key_of, restore_part
 from lensmith.runs.run import open_run, record_artifact
 from lensmith.runs.scoring import Scores, score
@@ -110,6 +110,16 @@ def ship_run(run: str | Path, out: Path | None = None) -> tuple[Path, ship.Proof
     if out is None:
         record_artifact(open_run(run), proof)
     return path, proof
+
+
+def measured_on(run: str | Path) -> Records:
+    """The examples that a run was measured on: its test part, or the validation part where there is none.
+
+    Raises:
+        DataError: one of them is gone or has changed since.
+    """
+    spec, noted = begun(existing(Path(run)))
+    return judged(_parts(noted, spec))[1]
 
 
 def _parts(noted: Mapping[str, Any], spec: Spec) -> Parts:

@@ -4,18 +4,22 @@
 """
 
 from lensmith.runs.report.content import ClassRow, Content, Mistake, TaskResult
-from lensmith.runs.report.page import render, render_audit
+from lensmith.runs.report.page import render, render_audit, render_probe
+from lensmith.runs.report.probed import Look, Said
 from lensmith.runs.report.results import confusion, per_class, per_label, surest_mistakes
 
 __all__ = [
     "ClassRow",
     "Content",
+    "Look",
     "Mistake",
+    "Said",
     "TaskResult",
     "confusion",
     "per_class",
     "per_label",
     "render",
     "render_audit",
+    "render_probe",
     "surest_mistakes",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lensmith import check
+from lensmith.runs.report.probed import Look
 
 if TYPE_CHECKING:  # compose loads Keras, which a report can be written without
     from lensmith.compose import Part
@@ -134,6 +135,7 @@ class Content:
         spec: the whole spec as YAML.
         proof: of the shipped artifact: ``max_difference``, ``images``, ``tolerance``; empty where nothing was shipped.
         commands: how to go on: what for, and the command.
+        looks: what was seen inside the model, an image each; without any, the page does not speak of it.
     """
 
     title: str
@@ -161,3 +163,4 @@ class Content:
     spec: str = ""
     proof: Mapping[str, Any] = field(default_factory=dict)
     commands: tuple[tuple[str, str], ...] = ()
+    looks: tuple[Look, ...] = ()

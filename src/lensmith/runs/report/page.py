@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lensmith.runs.report import charts, gradients, matrix, pictures, results, wording
+from lensmith.runs.report import charts, gradients, matrix, pictures, probed, results, wording
 from lensmith.runs.report.content import Content
 from lensmith.runs.report.diagram import diagram, name_of
 
@@ -55,6 +56,19 @@ def render_audit(content: Content) -> str:
     return _environment().get_template("audit.html.j2").render(content=content)
 
 
+def render_probe(content: Content) -> str:
+    """The page of a look inside a model that is no run.
+
+    Args:
+        content: its title, subtitle, looks, outline, backend and commands are read.
+
+    Example:
+        >>> "<h1>vgg19</h1>" in render_probe(Content("vgg19"))
+        True
+    """
+    return _environment().get_template("probe.html.j2").render(content=content)
+
+
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
@@ -67,9 +81,11 @@ def _environment() -> Environment:
         "measure": wording.measure,
         "name_of": name_of,
         "number": wording.number,
+        "part": _part,
         "plain": wording.plain,
         "shape": wording.shape,
         "share": wording.share,
+        "short": wording.short,
         "sentence": wording.sentence,
         "tail": wording.tail,
         "trouble": wording.trouble,
@@ -80,6 +96,7 @@ def _environment() -> Environment:
         "confused_pairs": results.confused_pairs,
         "curves": charts.curves,
         "diagram": diagram,
+        "fact_rows": probed.rows,
         "gradients": gradients.by_layer,
         "largest": _largest,
         "is_tiny": pictures.is_tiny,
@@ -124,6 +141,11 @@ def _history_columns(content: Content) -> tuple[str, ...]:
 def _largest(by_part: Mapping[str, Mapping[str, int]]) -> int:
     """The largest count of a class in any part; at least 1, to divide by."""
     return max([1, *(count for counts in by_part.values() for count in counts.values())])
+
+
+def _part(value: float) -> str:
+    """A probability as the style sheet reads it."""
+    return f"{min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0:.3f}"
 
 
 def _written(value: Any) -> str:

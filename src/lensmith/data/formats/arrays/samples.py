@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -52,3 +54,35 @@ def _table(datasets: ModuleType, name: str) -> Records:
     table = getattr(datasets, f"load_{name.replace('-', '_')}")()
     names = ["progression"] if name == "diabetes" else [str(label) for label in table.target_names]
     return from_rows(table.data, table.target, names, name=name)
+
+
+PHOTOS = ("china", "flower")
+
+
+def photo(name: str) -> Path:
+    """The file of one of the two photos that are installed with scikit-learn, both 427×640 pixels in colour.
+
+    ``china`` is a temple, by danielbuechele; ``flower`` a dahlia, by vultilion; both CC BY 2.0.
+
+    Raises:
+        SettingError: no such photo; names the nearest.
+
+    Example:
+        >>> photo("flower").name
+        'flower.jpg'
+    """
+    check.one_of("bundled photo", name, PHOTOS)
+    package = find_spec("sklearn")  # importing it takes a second
+    if package is None or package.origin is None:
+        raise check.LensmithError("scikit-learn is not installed, and its photos come with it")
+    return Path(package.origin).parent / "datasets" / "images" / f"{name}.jpg"
+
+
+def image_path(text: str | Path) -> Path:
+    """The file that is meant: a path, or ``bundled:flower`` for a photo that is installed with scikit-learn.
+
+    Raises:
+        SettingError: there is no such photo.
+    """
+    name = str(text)
+    return photo(name.removeprefix("bundled:")) if name.startswith("bundled:") else Path(text).expanduser()

@@ -1,0 +1,252 @@
+"""Everything that can be looked at in a model, by name: with one image, with a data set, and without either.
+
+>>> from dataclasses import replace
+>>> from lensmith import probe
+>>> from lensmith.compose import zoo
+>>> from lensmith.data import Preprocessing, bundled
+>>> model = replace(zoo.get("compact"), input=(8, 8, 1)).build(seed=0)
+>>> subject = probe.Subject(model, Preprocessing(image=(8, 8, 1)))
+>>> [figure.name for figure in probe.look(subject, bundled("digits")[3], probe.Wanted(show=("maps", "pooling")))]
+['maps-P0', 'maps-P1', 'maps-P2', 'pooling-learner-group1-pool']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from lensmith import check
+from lensmith.compose import graph
+from lensmith.probe import data_figures, layer_figures, maps, table_figures, why
+from lensmith.probe.cam import Method
+from lensmith.probe.embedding import embed, neighbours, vector_of
+from lensmith.probe.examples import most_activating
+from lensmith.probe.figure import Figure
+from lensmith.probe.maximise import maximise, maximise_class
+from lensmith.probe.statistics import statistics
+from lensmith.probe.subject import Example, Subject
+from lensmith.probe.table import table
+from lensmith.probe.timing import times
+from lensmith.records import Records
+
+Told = Callable[[int, int | None], None]  # how many are done, and of how many where that is known
+Tell = Callable[[str], Told]  # makes a progress bar of a name
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to look at.
+
+    Args:
+        show: names of looks, in the order of the tables below; none takes those that are usual.
+        layers: taps or layers; none takes the taps, and for class activation the last feature maps.
+        unit: a channel of the one layer that is named.
+        head: of a model that has several; None takes the first.
+        target: a class, or number, by name or index; None takes the most probable.
+
+    Raises:
+        SettingError: there is no such look, or a unit is named without its layer.
+    """
+
+    show: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    unit: int | None = None
+    head: str | None = None
+    target: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.show:
+            check.one_of("show", name, LOOKS)
+        if self.unit is not None and len(self.layers) != 1:
+            got = ", ".join(self.layers) or "none"
+            raise check.SettingError(check.sentence("unit", "one layer that it is of", got, "Name it: --layer NAME"))
+        if "examples" in self.show and self.unit is None:
+            remedy = "Say which: --layer NAME --unit NUMBER"
+            raise check.SettingError(check.sentence("examples", "a unit of a layer", "none", remedy))
+
+
+def look(subject: Subject, example: Example, wanted: Wanted | None = None, *, tell: Tell | None = None) -> list[Figure]:
+    """What one image does inside a model, and why the model says what it says of it.
+
+    Args:
+        subject: the model, and what it takes.
+        example: a file, pixels or a record.
+        wanted: what to look at; looks that need a data set are left out.
+        tell: makes a progress bar for what takes long.
+
+    Raises:
+        SettingError: there is no such layer, head, class or unit, or the model cannot be looked at so.
+        DataError: the image cannot be read.
+    """
+    wanted = wanted or Wanted()
+    chosen = [name for name in OF_IMAGE if name in wanted.show] if wanted.show else _usual(subject.model, wanted)
+    return [figure for name in chosen for figure in OF_IMAGE[name](subject, example, wanted, tell or _silent)]
+
+
+def look_at_model(subject: Subject, wanted: Wanted | None = None, *, tell: Tell | None = None) -> list[Figure]:
+    """What is known of a model without any image: kernels, its table; and images that its units answer to."""
+    wanted = wanted or Wanted()
+    chosen = [name for name in OF_MODEL if name in wanted.show or (not wanted.show and name != "maximise")]
+    return [figure for name in chosen for figure in OF_MODEL[name](subject, wanted, tell or _silent)]
+
+
+def look_at_data(
+    subject: Subject,
+    examples: Records | Sequence[Example],
+    wanted: Wanted | None = None,
+    *,
+    query: Example | None = None,
+    tell: Tell | None = None,
+) -> list[Figure]:
+    """What a model makes of a data set, which is read a batch at a time, once for each look.
+
+    Args:
+        subject: the model, and what it takes.
+        examples: records, or files.
+        wanted: what to look at; looks that need one image are left out.
+        query: an image whose nearest neighbours are looked for.
+        tell: makes a progress bar for what takes long.
+
+    Raises:
+        SettingError: there is no such layer or unit, or the model cannot be looked at so.
+        DataError: no example can be read.
+    """
+    wanted, tell = wanted or Wanted(), tell or _silent
+    figures: list[Figure] = []
+    if not wanted.show or "statistics" in wanted.show:
+        told = tell("statistics")
+        batches = _counted(subject.batches(examples), len(examples), told)
+        figures += table_figures.statistics_figures(statistics(subject.model, batches, wanted.layers or None))
+    if wanted.unit is not None and (not wanted.show or "examples" in wanted.show):
+        told = tell("most activating examples")
+        found = most_activating(subject, examples, wanted.layers[0], wanted.unit, progress=told)
+        figures.append(data_figures.examples_figure(found))
+    maps_wanted = not wanted.show or "embedding" in wanted.show
+    near_wanted = query is not None and (not wanted.show or "neighbours" in wanted.show)
+    if maps_wanted or near_wanted:
+        embedded = embed(subject, examples, progress=tell("embedding"))
+        if maps_wanted:
+            figures += data_figures.embedding_figures(embedded)
+        if near_wanted and query is not None:
+            vector = vector_of(subject, query)
+            figures.append(data_figures.neighbours_figure(embedded, neighbours(embedded, vector)))
+    return figures
+
+
+def _counted(batches: Iterable[np.ndarray], total: int, told: Told) -> Iterator[np.ndarray]:
+    done = 0
+    for batch in batches:
+        yield batch
+        done += len(batch)
+        told(done, total)
+
+
+def _usual(model: Any, wanted: Wanted) -> list[str]:
+    """All that can be looked at, but what was not asked for and a model does not have."""
+    flat = graph.flat(model)
+    pooled = any(
+        "Pool" in type(call.layer).__name__ and "Global" not in type(call.layer).__name__ for call in graph.calls(flat)
+    )
+    left_out = {"layer"} - ({"layer"} if wanted.layers else set()) | (set() if pooled else {"pooling"})
+    return [name for name in OF_IMAGE if name not in left_out]
+
+
+def _maps(subject: Subject, example: Example, wanted: Wanted, _: Tell) -> Sequence[Figure]:
+    return layer_figures.maps_figures(subject.model, subject.inputs([example]), wanted.layers or None)
+
+
+def _around(subject: Subject, example: Example, wanted: Wanted, _: Tell) -> Sequence[Figure]:
+    x, model = subject.inputs([example]), subject.model
+    layers = wanted.layers or _first_convolution(model)
+    return [layer_figures.before_after_figure(maps.before_and_after(model, x, layer)) for layer in layers]
+
+
+def _pooling(subject: Subject, example: Example, wanted: Wanted, _: Tell) -> Sequence[Figure]:
+    layer = wanted.layers[0] if wanted.layers and "pooling" in wanted.show else None
+    return [layer_figures.pooling_figure(maps.pooling(subject.model, subject.inputs([example]), layer))]
+
+
+def _cam(method: Method) -> ImageLook:
+    def made(subject: Subject, example: Example, wanted: Wanted, _: Tell) -> Sequence[Figure]:
+        of = {"head": wanted.head, "target": wanted.target}
+        if not wanted.layers:
+            return [why.cam_figure(subject, example, method=method, **of)]
+        figures = [why.cam_figure(subject, example, layer=layer, method=method, **of) for layer in wanted.layers]
+        if len(figures) == 1:
+            return figures
+        # The same class at several layers: each needs a name of its own.
+        named = zip(figures, wanted.layers, strict=True)
+        return [replace(figure, name=f"{figure.name}-{layer_figures.file_name(layer)}") for figure, layer in named]
+
+    return made
+
+
+def _occlusion(subject: Subject, example: Example, wanted: Wanted, tell: Tell) -> Sequence[Figure]:
+    told = tell("occlusion")
+    return [why.occlusion_figure(subject, example, head=wanted.head, target=wanted.target, progress=told)]
+
+
+def _gradients(subject: Subject, example: Example, wanted: Wanted, tell: Tell) -> Sequence[Figure]:
+    told = tell("integrated gradients")
+    return [why.gradients_figure(subject, example, head=wanted.head, target=wanted.target, progress=told)]
+
+
+def _times(subject: Subject, example: Example, wanted: Wanted, _: Tell) -> Sequence[Figure]:
+    return [table_figures.times_figure(times(subject.model, subject.inputs([example])))]
+
+
+def _table(subject: Subject, wanted: Wanted, _: Tell) -> Sequence[Figure]:
+    return [table_figures.table_figure(table(subject.model))]
+
+
+def _kernels(subject: Subject, wanted: Wanted, _: Tell) -> Sequence[Figure]:
+    named = wanted.layers if "kernels" in wanted.show else ()
+    layers = named or _first_convolution(subject.model)
+    return [layer_figures.kernels_figure(subject.model, layer) for layer in layers]
+
+
+def _maximised(subject: Subject, wanted: Wanted, tell: Tell) -> Sequence[Figure]:
+    told = tell("activation maximisation")
+    if wanted.unit is not None:
+        found = maximise(subject, wanted.layers[0], wanted.unit, progress=told)
+    else:
+        found = maximise_class(subject, wanted.target or 0, head=wanted.head, progress=told)
+    return [data_figures.maximised_figure(found)]
+
+
+def _first_convolution(model: Any) -> tuple[str, ...]:
+    """The first layer with kernels that feature maps pass through; none in a model without."""
+    for call in graph.calls(graph.flat(model)):
+        if len(call.outputs[0].shape) == 4 and any(
+            "kernel" in weight.name for weight in getattr(call.layer, "weights", ())
+        ):
+            return (str(call.layer.name),)
+    return ()
+
+
+def _silent(_: str) -> Told:
+    return lambda done, total: None
+
+
+ImageLook = Callable[[Subject, Example, Wanted, Tell], Sequence[Figure]]
+ModelLook = Callable[[Subject, Wanted, Tell], Sequence[Figure]]
+
+OF_IMAGE: Mapping[str, ImageLook] = MappingProxyType(
+    {
+        "cam": _cam("grad-cam"),
+        "cam++": _cam("grad-cam++"),
+        "occlusion": _occlusion,
+        "gradients": _gradients,
+        "maps": _maps,
+        "layer": _around,
+        "pooling": _pooling,
+        "times": _times,
+    }
+)
+OF_MODEL: Mapping[str, ModelLook] = MappingProxyType({"kernels": _kernels, "table": _table, "maximise": _maximised})
+OF_DATA = ("statistics", "examples", "embedding", "neighbours")
+LOOKS = (*OF_IMAGE, *OF_MODEL, *OF_DATA)

@@ -1,0 +1,200 @@
+"""Look inside a model and leave what was seen in a folder: arrays, pictures, a page, and the report of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lensmith import check, data, probe
+from lensmith.backend import keras
+from lensmith.probe import Figure, Subject, Wanted
+from lensmith.records import Record, Records
+from lensmith.runs.data_spec import DataSpec
+from lensmith.runs.folder import write_text
+from lensmith.runs.looked import FOLDER
+from lensmith.runs.opening import measured_on
+from lensmith.runs.report import Content, Look, Said, render_probe
+from lensmith.runs.report.content import RESULT_KINDS
+from lensmith.runs.run import open_run
+from lensmith.ship.predictions import named
+from lensmith.ship.proof import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was seen, and where it was written.
+
+    Args:
+        name: of the image, of the data set, or of the model.
+        facts: what is said of it all.
+        figures: what is said of each figure, with the paths of its picture and its arrays.
+        look: the same for a page.
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    figures: list[dict[str, Any]]
+    look: Look
+
+
+def look_inside(
+    subject: Subject,
+    folder: Path,
+    *,
+    images: Sequence[Path] = (),
+    source: DataSpec | None = None,
+    wanted: Wanted | None = None,
+    tell: probe.Tell | None = None,
+) -> dict[str, Any]:
+    """Look inside a model with images, with a data set, and without either.
+
+    Args:
+        subject: the model; see :func:`lensmith.runs.open_subject`.
+        folder: below which a folder is written for each image and for the data set, and a page for all of them.
+        images: files.
+        source: a data set; its unreadable examples are set aside.
+        wanted: what to look at.
+        tell: makes a progress bar for what takes long.
+
+    Returns:
+        What can be told to a machine: ``model``, ``page`` and ``looks``, each with its predictions, and with every
+        array and picture that was written.
+
+    Raises:
+        SettingError: there is no such layer, head, class or unit; nothing is left to look at.
+        DataError: an image cannot be read.
+    """
+    wanted = wanted or Wanted()
+    said = [_said(subject, image) for image in images]  # an image that cannot be read is refused before all else
+    records = None if source is None else data.readable(source.records())
+    looked = []
+    for name, image, answers in zip(_told_apart(images), images, said, strict=True):
+        figures = probe.look(subject, image, wanted, tell=tell)
+        facts = {
+            "image": str(image),
+            "predictions": {one.task: dict(one.values) for one in answers},
+            "kinds": {one.task: one.kind for one in answers},
+        }
+        if figures:
+            looked.append(_written(folder, name, figures, facts, Look(image.name, tuple(figures), answers)))
+    figures = probe.look_at_model(subject, wanted, tell=tell)
+    if figures:
+        looked.append(_written(folder, subject.name, figures, {"model": subject.name}, Look("", tuple(figures))))
+    if records is not None:
+        looked.append(_with_data(subject, folder, records, wanted, images, tell))
+    if not looked:
+        remedy = "Looks of a data set need one: --data DATA; looks of an image need an IMAGE"
+        raise check.SettingError(check.sentence("probe", "something to look at", ", ".join(wanted.show), remedy))
+    return _paged(folder, subject.name, looked)
+
+
+def compare_inside(
+    first: Predictor,
+    second: Predictor,
+    names: tuple[str, str],
+    folder: Path,
+    records: Records,
+    *,
+    tell: probe.Tell | None = None,
+) -> dict[str, Any]:
+    """Let two models answer the same images, and show where they disagree.
+
+    Args:
+        first: a model, or an artifact.
+        second: another.
+        names: what they are called.
+        folder: below which arrays, pictures and a page are written.
+        records: the images, with what is known of them.
+        tell: makes a progress bar.
+
+    Raises:
+        SettingError: they have nothing in common that could be compared.
+        DataError: no example can be read.
+    """
+    progress = tell(" and ".join(names)) if tell else None
+    found = probe.compare(first, second, records, names=names, progress=progress)
+    figures = tuple(probe.comparison_figures(found))
+    name = f"{names[0]} and {names[1]}"
+    looked = _written(folder, name, figures, found.to_dict(), Look(Path(records.name).name, figures))
+    return found.to_dict() | _paged(folder, name, [looked])
+
+
+def probe_folder(model: Path) -> Path:
+    """Where looks go if nothing else is said: into a run's own folder, else ``probe/NAME`` here."""
+    is_run = (model / "spec.yaml").is_file()
+    return model / FOLDER if is_run else Path(FOLDER) / model.name.removesuffix(".keras")
+
+
+def to_compare(model: Path, source: DataSpec | None, images: Sequence[Path]) -> Records:
+    """The images two models are compared on: a data set, image files, or the test part of the first model's run.
+
+    Raises:
+        SettingError: none of these is there.
+        DataError: no image can be read, or an example of the run has changed.
+    """
+    if source is not None:
+        return data.readable(source.records())
+    if images:
+        items = tuple(Record(source=str(one), image=one) for one in images)
+        return data.readable(Records(items, {}, "images"))
+    if not (model / "data.json").is_file():
+        remedy = "Name some: lensmith probe --compare MODEL OTHER DATA"
+        raise check.SettingError(check.sentence("--compare", "images", f"none, and {model} is no run", remedy))
+    return measured_on(model)
+
+
+def _with_data(
+    subject: Subject,
+    folder: Path,
+    records: Records,
+    wanted: Wanted,
+    images: Sequence[Path],
+    tell: probe.Tell | None,
+) -> Looked:
+    if not records:
+        raise check.DataError(check.sentence(records.name, "images that can be read", "none"))
+    query = images[0] if images else None
+    figures = probe.look_at_data(subject, records, wanted, query=query, tell=tell)
+    set_aside = [{"source": problem.source, "reason": problem.reason} for problem in records.set_aside]
+    facts = {"data": records.name, "images": len(records), "set_aside": set_aside}
+    return _written(folder, Path(records.name).name, figures, facts, Look(f"{records.name}", tuple(figures)))
+
+
+def _said(subject: Subject, image: Path) -> tuple[Said, ...]:
+    outputs = subject.predict([image])
+    found = []
+    for task, labels in subject.labels.items():
+        if labels.kind in RESULT_KINDS and outputs[task].ndim == 2:
+            scored = named(outputs[task][0], labels, top=5)
+            found.append(Said(task, labels.kind, tuple((one.label, one.score) for one in scored)))
+    return tuple(found)
+
+
+def _written(folder: Path, name: str, figures: Sequence[Figure], facts: Mapping[str, Any], look: Look) -> Looked:
+    place = folder / (re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "image")
+    return Looked(name, facts, probe.write(place, figures, facts)["figures"], look)
+
+
+def _told_apart(images: Sequence[Path]) -> list[str]:
+    """A name for each image: that of the file, with a number where several are called so."""
+    stems = [image.stem for image in images]
+    seen = [stems[:place].count(stem) + 1 for place, stem in enumerate(stems)]
+    return [f"{stem}-{number}" if number > 1 else stem for stem, number in zip(stems, seen, strict=True)]
+
+
+def _paged(folder: Path, model: str, looked: Sequence[Looked]) -> dict[str, Any]:
+    page = _page(folder, model, tuple(one.look for one in looked))
+    run = folder.parent if folder.name == FOLDER and (folder.parent / "spec.yaml").is_file() else None
+    report = str(open_run(run).report()) if run else None
+    looks = [{"name": one.name, **one.facts, "figures": one.figures} for one in looked]
+    return {"model": model, "out": str(folder), "page": page, "report": report, "looks": looks}
+
+
+def _page(folder: Path, title: str, looks: tuple[Look, ...]) -> str:
+    path = folder / "probe.html"
+    shown = Content(title, looks=looks, backend=keras.config.backend())
+    write_text(path, render_probe(shown))
+    return str(path)
