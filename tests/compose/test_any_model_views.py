@@ -84,12 +84,13 @@ def test_views_of_a_model_with_a_model_inside(batch):
         lambda: [layers.Dense(3, name="out"), layers.Activation("softmax")],
         lambda: [layers.Dense(1, activation="sigmoid", name="out")],
         lambda: [layers.Dense(2, name="out")],  # without an activation the outputs are the logits
+        lambda: [layers.Dense(3, use_bias=False, activation="softmax", name="out")],
     ],
 )
 def test_logits_however_the_model_ends(last, batch):
     model, x = sequential(*last()), batch((6, 7, 3))
     out = model.get_layer("out")
-    expected = array(embedding(model)(x)) @ array(out.kernel) + array(out.bias)
+    expected = array(embedding(model)(x)) @ array(out.kernel) + (0 if out.bias is None else array(out.bias))
     np.testing.assert_allclose(array(logits(model)(x)), expected, atol=1e-5)
 
 

@@ -160,6 +160,15 @@ def test_before_and_after_a_layer_with_several_inputs() -> None:
     assert not np.array_equal(*found.before)
 
 
+def test_of_a_layer_called_twice_the_last_call_is_looked_at() -> None:
+    x = keras.Input((4,))
+    layer = L.Dense(4, name="again")
+    model, rows = keras.Model(x, layer(L.ReLU(name="relu")(layer(x)))), images(2, 4)
+    found = before_and_after(model, rows, "again")
+    assert found.sources == ("relu",)
+    np.testing.assert_allclose(found.after, model.predict_on_batch(rows), atol=1e-6)
+
+
 def test_before_an_activation_is_not_what_it_made_of_it() -> None:
     """Torch may do an activation in place: the maps before it must not be those after it."""
     model = replace(zoo.get("compact"), input=(16, 16, 3)).build(seed=0)

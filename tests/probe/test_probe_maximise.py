@@ -12,7 +12,8 @@ from lensmith import backend, check
 from lensmith.backend import keras
 from lensmith.compose import zoo
 from lensmith.data import Preprocessing
-from lensmith.probe.maximise import adam, maximise, maximise_class, maximise_several, smoothed
+from lensmith.probe.ascent import adam, smoothed
+from lensmith.probe.maximise import maximise, maximise_class, maximise_several
 from lensmith.probe.subject import Subject
 from lensmith.records import Labels
 

@@ -91,6 +91,27 @@ def test_bins_are_fine_enough_to_see_the_shape() -> None:
 
 
 @pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(1000.0),  # bins double again and again
+        np.arange(65.0),  # one more than there are bins
+        np.arange(64.0),  # as many as there are
+        -np.geomspace(1e-3, 1e6, 200),
+        np.array([3.0, -2000.0, 5.0, 0.0, 7000.0]),
+    ],
+)
+def test_numbers_one_by_one_lie_in_the_bins_of_numpy(values: np.ndarray) -> None:
+    seen = Accumulator()
+    for value in values:
+        seen.add(np.array([value]))
+    spread = seen.spread()
+    assert len(spread.counts) <= BINS
+    last = np.nextafter(spread.edges[-1], -np.inf)  # numpy's last bin holds its end, too
+    np.testing.assert_array_equal(spread.counts, np.histogram(values, [*spread.edges[:-1], last])[0])
+    assert spread.counts.sum() == len(values)
+
+
+@pytest.mark.parametrize(
     ("values", "nonfinite", "mean"),
     [
         ([np.nan, 1.0, 3.0], 1, 2.0),  # NaN is counted and nothing else is touched
@@ -142,6 +163,13 @@ def test_a_channel_that_never_changes_is_constant() -> None:
     found = statistics(model, [images(4, 3)])
     assert row_of(found, "units").constant == (1,)
     assert row_of(statistics(model, [images(1, 3)]), "units").constant == ()  # one image tells nothing
+
+
+def test_a_channel_is_constant_over_all_batches_or_not_at_all() -> None:
+    model = keras.Sequential([keras.Input((3,)), L.ReLU(name="units")])
+    first, second = np.array([[0.0, 5, 1], [5, 5, 1]], "float32"), np.array([[5.0, 5, 2], [5, 5, 2]], "float32")
+    for batches in ([first, second], [second, first]):
+        assert row_of(statistics(model, batches), "units").constant == (1,)
 
 
 @pytest.mark.parametrize(

@@ -16,18 +16,18 @@ NAME = "predict"
 
 def command(
     model: Annotated[Path, typer.Argument(help="A run, a saved model, a shipped artifact or a zoo name.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, or bundled:flower.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
     weights: Annotated[str | None, typer.Option(help="For a zoo name: imagenet, or a file.")] = None,
     as_json: show.Json = False,
 ) -> None:
     """The most probable classes of each IMAGE, or its numbers, by MODEL."""
-    from lensmith import runs, ship
+    from lensmith import data, runs, ship
 
     opened = runs.open_model(model, weights)
     console = show.console(as_json)
     predictions, refused = [], 0
-    for image in images:
+    for image in map(data.image_path, images):
         try:  # one at a time, so that a broken file does not keep the others from being answered
             predictions += ship.predict(opened, [image], top=top)
         except DataError as error:

@@ -224,7 +224,8 @@ def _linear(layer: Any) -> Any:
     other = type(layer).from_config(layer.get_config() | {"activation": "linear"})
     other.built = True  # building it would make new variables
     for name, value in vars(layer).items():
-        if isinstance(value, keras.Variable):
+        # Of what building would have set, the variables, and that there is no bias.
+        if isinstance(value, keras.Variable) or (name == "bias" and value is None):
             setattr(other, name, value)
     if [id(weight) for weight in other.weights] != [id(weight) for weight in layer.weights]:
         raise check.SettingError(text)
