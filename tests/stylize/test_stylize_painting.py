@@ -134,17 +134,24 @@ SIZES = [
     ((12, 16), 64, 2, [(24, 32), (48, 64)]),  # enlarged
     ((300, 100), 128, 3, [(32, 11), (64, 21), (128, 43)]),
     ((1, 200), 32, 1, [(1, 32)]),
+    ((30, 40), 256, None, [(192, 256)]),
+    ((10, 40), 512, None, [(128, 512)]),
+    ((10, 40), 1024, None, [(128, 512), (256, 1024)]),
+    ((2, 40), 1024, None, [(51, 1024)]),  # 26 pixels would be little
+    ((1, 40), 1024, None, [(26, 1024)]),
 ]
 
 
 @pytest.mark.parametrize(("shape", "size", "levels", "expected"), SIZES)
-def test_sizes(bowls: Bowls, shape: tuple[int, int], size: int, levels: int, expected: list[tuple[int, int]]) -> None:
+def test_sizes(
+    bowls: Bowls, shape: tuple[int, int], size: int, levels: int | None, expected: list[tuple[int, int]]
+) -> None:
     content = rng.integers(0, 256, (*shape, 3), np.uint8)
     found = painted(Settings(size=size, steps=7, levels=levels), content=content)
     assert [asked["content"].shape[:2] for asked in bowls.asked] == expected
     assert [max(asked["styles"][0].shape) for asked in bowls.asked] == [max(each) for each in expected]
     assert found.image.shape == (*expected[-1], 3)
-    assert (found.steps, len(found.losses)) == (7, 7 + levels)
+    assert (found.steps, len(found.losses)) == (7, 7 + len(expected))
 
 
 def test_a_level_begins_with_the_enlarged_result_of_the_smaller(bowls: Bowls) -> None:

@@ -94,12 +94,11 @@ def tapped(model: Any, taps: Iterable[str], *, size: tuple[int, int] | None = No
     if not wanted:
         raise check.SettingError(check.sentence("taps", "at least one tap or layer", "none"))
     if size is None:
-        # An Identity for each: one layer may be asked for by two names.
-        return keras.Model(model.input, {tap: _named(tap, tensor) for tap, tensor in wanted.items()}, name="tapped")
+        return keras.Model(model.input, _ending(wanted), name="tapped")
     source = _only_input(model)
     image = keras.Input((*size, source.shape[-1]), dtype=source.dtype, name="image")
     known = _again(model, list(wanted.values()), {id(source): image})
-    return keras.Model(image, {tap: _named(tap, known[id(tensor)]) for tap, tensor in wanted.items()}, name="tapped")
+    return keras.Model(image, _ending({tap: known[id(tensor)] for tap, tensor in wanted.items()}), name="tapped")
 
 
 def with_offset(model: Any, tap: str) -> Any:
@@ -153,8 +152,12 @@ def _again(
     return known
 
 
-def _named(tap: str, tensor: Tensor) -> Tensor:
-    return keras.layers.Identity(name="tap-" + re.sub(r"[^A-Za-z0-9_-]", "_", tap))(tensor)
+def _ending(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors as outputs, each from a layer of its own: one may be asked for by two names."""
+    return {
+        tap: keras.layers.Identity(name=f"tap-{place}-" + re.sub(r"[^A-Za-z0-9_-]", "_", tap))(tensor)
+        for place, (tap, tensor) in enumerate(found.items())
+    }
 
 
 def _only_input(model: Any) -> Tensor:

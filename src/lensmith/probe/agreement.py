@@ -206,7 +206,7 @@ def mcnemar(first: int, second: int) -> float:
     """
     if first + second == 0:
         return 1.0
-    from scipy import stats  # type: ignore[import-untyped]  # here, for importing it takes a second
+    from scipy import stats  # here, for importing it takes a second
 
     return float(stats.binomtest(first, first + second, 0.5).pvalue)
 

@@ -51,7 +51,7 @@ def maximised_figure(found: Maximised | Sequence[Maximised]) -> Figure:
     Raises:
         DataError: there is none.
     """
-    painted = [found] if isinstance(found, Maximised) else list(found)
+    painted = list(found) if isinstance(found, Sequence) else [found]
     if not painted:
         raise check.DataError(check.sentence("maximised", "at least one image", "none"))
     layer, names = painted[0].layer, [one.name or str(one.unit) for one in painted]

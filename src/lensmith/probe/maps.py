@@ -122,7 +122,7 @@ def strongest(maps: np.ndarray, count: int = 16) -> tuple[np.ndarray, np.ndarray
     check.positive("count", count)
     with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs have no mean
         means = np.asarray(maps, "float64").reshape(-1, np.shape(maps)[-1]).mean(axis=0)
-        order = np.argsort(-np.where(np.isnan(means), -np.inf, means), kind="stable")[:count]
+        order = np.argsort(-means, kind="stable")[:count]  # numpy puts what is no number at the end
         return order.astype("int64"), means[order].astype("float32")
 
 

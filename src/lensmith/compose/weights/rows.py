@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lensmith import check
 from lensmith.compose.weights import densenet, efficientnet, inception, mobilenet, nasnet, resnet, squeezenet, vgg
 from lensmith.compose.weights.assigning import Report, assign
-from lensmith.compose.weights.names import OWN, Arrays, NameMap, weights_of
+from lensmith.compose.weights.names import OWN, Arrays, NameMap, Weight, weights_of
 from lensmith.compose.weights.reading import read
 
 # The first pattern that a row's whole name fits decides; maps are tried in their order.
 _FAMILIES: tuple[tuple[str, tuple[NameMap, ...]], ...] = (
-    (r"vgg\d+.*", (vgg.KERAS, vgg.TORCH)),
+    (r"vgg\d+.*", (vgg.KERAS, vgg.TORCH, vgg.PREPARED)),
     (r"resnet\d+-cifar-.*", (resnet.CIFAR,)),
     (r"resnet\d+-v2.*", (resnet.KERAS_V2,)),
     (r"resnet\d+-v1.*", (resnet.KERAS, resnet.TORCHVISION)),
@@ -78,8 +79,13 @@ def _recognised(model: Any, row: str, arrays: Arrays, place: str) -> NameMap:
     best = max(maps, key=lambda names: found[names.name])
     if 2 * found[best.name] >= max(len(wanted), 1):
         return best
-    ours = ", ".join(f"{weight.path} {weight.shape}" for weight in wanted[:3])
+    raise unrecognised(wanted, maps, arrays, place)
+
+
+def unrecognised(weights: Sequence[Weight], maps: Sequence[NameMap], arrays: Arrays, place: str) -> check.DataError:
+    """What to raise where no map knows a file's names."""
+    ours = ", ".join(f"{weight.path} {weight.shape}" for weight in weights[:3])
     got = ", ".join(f"{name} {array.shape}" for name, array in list(arrays.items())[:3])
     expected = f"the names of {', '.join(names.name for names in maps)} for {ours}"
     remedy = "Name the network that the weights are of, as lensmith zoo lists it: --model NAME"
-    raise check.DataError(check.sentence(place, expected, got, remedy))
+    return check.DataError(check.sentence(place, expected, got, remedy))
