@@ -10,7 +10,7 @@ from typing import Any
 
 from lensmith import check, data, probe
 from lensmith.backend import keras
-from lensmith.probe import Figure, Subject, Wanted
+from lensmith.probe import Subject, Wanted
 from lensmith.records import Record, Records
 from lensmith.runs.data_spec import DataSpec
 from lensmith.runs.folder import write_text
@@ -24,19 +24,17 @@ from lensmith.ship.proof import Predictor
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What was seen, and where it was written.
+class Seen:
+    """What was seen with an image, with a data set, or with neither.
 
     Args:
         name: of the image, of the data set, or of the model.
         facts: what is said of it all.
-        figures: what is said of each figure, with the paths of its picture and its arrays.
-        look: the same for a page.
+        look: the figures, and what the model says of the image.
     """
 
     name: str
     facts: Mapping[str, Any]
-    figures: list[dict[str, Any]]
     look: Look
 
 
@@ -70,25 +68,15 @@ def look_inside(
     wanted = wanted or Wanted()
     said = [_said(subject, image) for image in images]  # an image that cannot be read is refused before all else
     records = None if source is None else data.readable(source.records())
-    looked = []
-    for name, image, answers in zip(_told_apart(images), images, said, strict=True):
-        figures = probe.look(subject, image, wanted, tell=tell)
-        facts = {
-            "image": str(image),
-            "predictions": {one.task: dict(one.values) for one in answers},
-            "kinds": {one.task: one.kind for one in answers},
-        }
-        if figures:
-            looked.append(_written(folder, name, figures, facts, Look(image.name, tuple(figures), answers)))
-    figures = probe.look_at_model(subject, wanted, tell=tell)
-    if figures:
-        looked.append(_written(folder, subject.name, figures, {"model": subject.name}, Look("", tuple(figures))))
+    seen = [_of_image(subject, *each, wanted, tell) for each in zip(images, said, strict=True)]
+    seen.append(_of_model(subject, wanted, tell))
     if records is not None:
-        looked.append(_with_data(subject, folder, records, wanted, images, tell))
-    if not looked:
+        seen.append(_of_data(subject, records, images[0] if images else None, wanted, tell))
+    seen = [one for one in seen if one.look.figures]
+    if not seen:
         remedy = "Looks of a data set need one: --data DATA; looks of an image need an IMAGE"
         raise check.SettingError(check.sentence("probe", "something to look at", ", ".join(wanted.show), remedy))
-    return _paged(folder, subject.name, looked)
+    return _paged(folder, subject.name, _written(folder, seen), tuple(one.look for one in seen))
 
 
 def compare_inside(
@@ -117,9 +105,8 @@ def compare_inside(
     progress = tell(" and ".join(names)) if tell else None
     found = probe.compare(first, second, records, names=names, progress=progress)
     figures = tuple(probe.comparison_figures(found))
-    name = f"{names[0]} and {names[1]}"
-    looked = _written(folder, name, figures, found.to_dict(), Look(Path(records.name).name, figures))
-    return found.to_dict() | _paged(folder, name, [looked])
+    seen = Seen(f"{names[0]} and {names[1]}", found.to_dict(), Look(Path(records.name).name, figures))
+    return found.to_dict() | _paged(folder, seen.name, _written(folder, [seen]), (seen.look,))
 
 
 def probe_folder(model: Path) -> Path:
@@ -146,21 +133,23 @@ def to_compare(model: Path, source: DataSpec | None, images: Sequence[Path]) -> 
     return measured_on(model)
 
 
-def _with_data(
-    subject: Subject,
-    folder: Path,
-    records: Records,
-    wanted: Wanted,
-    images: Sequence[Path],
-    tell: probe.Tell | None,
-) -> Looked:
-    if not records:
-        raise check.DataError(check.sentence(records.name, "images that can be read", "none"))
-    query = images[0] if images else None
+def _of_image(subject: Subject, image: Path, said: tuple[Said, ...], wanted: Wanted, tell: probe.Tell | None) -> Seen:
+    figures = probe.look(subject, image, wanted, tell=tell)
+    predictions = {one.task: dict(one.values) for one in said}
+    facts = {"image": str(image), "predictions": predictions, "kinds": {one.task: one.kind for one in said}}
+    return Seen(image.stem, facts, Look(image.name, tuple(figures), said))
+
+
+def _of_model(subject: Subject, wanted: Wanted, tell: probe.Tell | None) -> Seen:
+    figures = probe.look_at_model(subject, wanted, tell=tell)
+    return Seen(subject.name, {"model": subject.name}, Look("", tuple(figures)))
+
+
+def _of_data(subject: Subject, records: Records, query: Path | None, wanted: Wanted, tell: probe.Tell | None) -> Seen:
     figures = probe.look_at_data(subject, records, wanted, query=query, tell=tell)
     set_aside = [{"source": problem.source, "reason": problem.reason} for problem in records.set_aside]
     facts = {"data": records.name, "images": len(records), "set_aside": set_aside}
-    return _written(folder, Path(records.name).name, figures, facts, Look(f"{records.name}", tuple(figures)))
+    return Seen(Path(records.name).name, facts, Look(records.name, tuple(figures)))
 
 
 def _said(subject: Subject, image: Path) -> tuple[Said, ...]:
@@ -173,28 +162,21 @@ def _said(subject: Subject, image: Path) -> tuple[Said, ...]:
     return tuple(found)
 
 
-def _written(folder: Path, name: str, figures: Sequence[Figure], facts: Mapping[str, Any], look: Look) -> Looked:
-    place = folder / (re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "image")
-    return Looked(name, facts, probe.write(place, figures, facts)["figures"], look)
+def _written(folder: Path, seen: Sequence[Seen]) -> list[dict[str, Any]]:
+    """Write each into a folder of its own; of several with one name, the later have a number."""
+    names = [re.sub(r"[^A-Za-z0-9_.-]+", "-", one.name).strip("-.") or "image" for one in seen]
+    looks = []
+    for place, (name, one) in enumerate(zip(names, seen, strict=True)):
+        before = names[:place].count(name)
+        target = folder / (f"{name}-{before + 1}" if before else name)
+        written = probe.write(target, one.look.figures, one.facts)
+        looks.append({"name": one.name, **one.facts, "figures": written["figures"]})
+    return looks
 
 
-def _told_apart(images: Sequence[Path]) -> list[str]:
-    """A name for each image: that of the file, with a number where several are called so."""
-    stems = [image.stem for image in images]
-    seen = [stems[:place].count(stem) + 1 for place, stem in enumerate(stems)]
-    return [f"{stem}-{number}" if number > 1 else stem for stem, number in zip(stems, seen, strict=True)]
-
-
-def _paged(folder: Path, model: str, looked: Sequence[Looked]) -> dict[str, Any]:
-    page = _page(folder, model, tuple(one.look for one in looked))
+def _paged(folder: Path, model: str, looks: list[dict[str, Any]], shown: tuple[Look, ...]) -> dict[str, Any]:
+    page = folder / "probe.html"
+    write_text(page, render_probe(Content(model, looks=shown, backend=keras.config.backend())))
     run = folder.parent if folder.name == FOLDER and (folder.parent / "spec.yaml").is_file() else None
     report = str(open_run(run).report()) if run else None
-    looks = [{"name": one.name, **one.facts, "figures": one.figures} for one in looked]
-    return {"model": model, "out": str(folder), "page": page, "report": report, "looks": looks}
-
-
-def _page(folder: Path, title: str, looks: tuple[Look, ...]) -> str:
-    path = folder / "probe.html"
-    shown = Content(title, looks=looks, backend=keras.config.backend())
-    write_text(path, render_probe(shown))
-    return str(path)
+    return {"model": model, "out": str(folder), "page": str(page), "report": report, "looks": looks}
