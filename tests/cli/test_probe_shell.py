@@ -121,8 +121,9 @@ def test_a_keras_file_of_a_users_own(place: Path, tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("cat\ndog\nfox\n")
     words = ("probe", place / "own.keras", place / "gray.png", "--out", tmp_path / "out", "--json")
     done = lensmith(*words, "--labels", tmp_path / "names.txt", "--layer", "first", "--show", "layer", "--show", "cam")
-    assert "0..255, for the model scales them itself" in done.stderr
-    look = document(done)["looks"][0]
+    found = document(done)
+    assert found["notes"] == ["own.keras: pixels enter as 0..255, for the model scales them itself"]
+    look = found["looks"][0]
     assert set(look["predictions"]["label"]) == {"cat", "dog", "fox"}
     assert [figure["name"].partition("-label")[0] for figure in look["figures"]] == [
         "grad-cam",

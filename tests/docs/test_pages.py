@@ -13,7 +13,10 @@ import pytest
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-@pytest.mark.parametrize("page", ["data.md", "laboratory.md", "looking_inside.md", "painting.md", "several_tasks.md", "training.md"])
+PAGES = ("data", "laboratory", "looking_inside", "painting", "several_tasks", "training")
+
+
+@pytest.mark.parametrize("page", [f"{name}.md" for name in PAGES])
 def test_the_snippets_run_one_after_the_other(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (DOCS / page).read_text(encoding="utf-8")

@@ -14,7 +14,8 @@ from lensmith import backend, check
 from lensmith.backend import keras
 from lensmith.data import Preprocessing
 from lensmith.probe import attribution
-from lensmith.probe.attribution import integrated_gradients, occlusion
+from lensmith.probe.attribution import integrated_gradients
+from lensmith.probe.occlusion import occlusion
 from lensmith.probe.subject import Subject
 from lensmith.probe.targets import Target
 from lensmith.probe.why import gradients_figure, occlusion_figure

@@ -15,7 +15,7 @@ from lensmith.backend import keras
 from lensmith.compose import Basic, Classify, ConvStem, Group, Groups, Recipe, Regress, tapping, zoo
 from lensmith.compose.zoo import inception
 from lensmith.data import Preprocessing
-from lensmith.probe import cam, targets
+from lensmith.probe import cam, heads, map_derivatives, targets
 from lensmith.probe.cam import Heat, grad_cam, grad_cam_plus_plus, heats
 from lensmith.probe.subject import Subject
 from lensmith.probe.targets import Target
@@ -345,7 +345,7 @@ def judged(make: Callable[[], Any], shape: tuple[int, ...], layer: str, size: tu
     same = grad_cam(model, x, layer=layer, head=found.target.head, target=found.target.index)
     np.testing.assert_array_equal(found.values, same.values)
 
-    moved = tapping.with_offset(targets.raw(model, found.target.head), layer)
+    moved = tapping.with_offset(heads.raw(model, found.target.head), layer)
 
     def logit(offset: np.ndarray) -> float:
         given = backend.predict(moved, {"image": x[None], "offset": offset[None]})["outputs"]
@@ -396,7 +396,7 @@ def test_a_batch_is_its_images_one_by_one() -> None:
 @pytest.mark.backends
 def test_nothing_is_traced_anew_for_another_image_or_class(monkeypatch: pytest.MonkeyPatch) -> None:
     model, count = drawn(averaged()), 0
-    original = cam.derivative.differentiated
+    original = map_derivatives.derivative.differentiated
 
     def counted(function: Any, *models: Any) -> Any:
         def called(rows: Any) -> Any:
@@ -406,7 +406,7 @@ def test_nothing_is_traced_anew_for_another_image_or_class(monkeypatch: pytest.M
 
         return original(called, *models)
 
-    monkeypatch.setattr(cam.derivative, "differentiated", counted)
+    monkeypatch.setattr(map_derivatives.derivative, "differentiated", counted)
     for seed in range(4):
         grad_cam(model, image(8, 8, 3, seed=seed), target=seed)
         grad_cam_plus_plus(model, image(8, 8, 3, seed=seed), target=seed)
@@ -466,7 +466,7 @@ REFUSED = [
         "layer: expected a model with feature maps of more than one pixel before d; got none in it. "
         "integrated_gradients() explains models without them",
     ),
-    (lambda: grad_cam(averaged(), image(8, 8, 1)), "x: expected what the model takes, (8, 8, 3), or a batch"),
+    (lambda: grad_cam(averaged(), image(8, 8, 1)), "x: expected shape ('batch', 8, 8, 3); got (1, 8, 8, 1)"),
     (lambda: grad_cam(averaged(), image(2, 8, 8, 3)), "x: expected one image; got 2. heats() takes a batch"),
     (lambda: grad_cam(averaged(), np.full((8, 8, 3), np.nan)), "x: expected finite numbers; got NaN or infinity"),
     (lambda: heats(averaged(), image(1, 8, 8, 3), method="gradcam"), "Did you mean 'grad-cam'?"),  # type: ignore[arg-type]

@@ -16,7 +16,6 @@ from lensmith.probe import drawing, layer_figures
 from lensmith.probe.figure import Figure
 from lensmith.probe.layer_figures import (
     before_after_figure,
-    file_name,
     kernels_figure,
     layers_to_show,
     maps_figure,
@@ -53,18 +52,6 @@ def in_order(figure: Figure) -> Figure:
 def tile(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
     """Rows and columns where a picture has a colour."""
     return np.argwhere((picture == colour).all(axis=2))
-
-
-@pytest.mark.parametrize(
-    ("words", "name"),
-    [
-        (("maps", "inner/conv_1"), "maps-inner-conv-1"),
-        (("maps", "größe"), "maps-gr-e"),  # a file name everywhere
-        (("__",), "figure"),
-    ],
-)
-def test_figures_have_names_that_files_can_have(words: tuple[str, ...], name: str) -> None:
-    assert file_name(*words) == name
 
 
 def test_the_strongest_maps_come_first_and_are_kept_as_arrays() -> None:

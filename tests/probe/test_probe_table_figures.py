@@ -15,7 +15,7 @@ from lensmith.probe import drawing
 from lensmith.probe.figure import Figure
 from lensmith.probe.statistics import statistics
 from lensmith.probe.table import table
-from lensmith.probe.table_figures import _bytes, _count, statistics_figures, table_figure, times_figure
+from lensmith.probe.table_figures import _bytes, _count, statistics_figures, table_figures, times_figure
 from lensmith.probe.timing import LayerTime, Times, times
 
 L = keras.layers
@@ -66,15 +66,26 @@ def test_bytes_are_said_with_their_unit(number: int | None, text: str) -> None:
 
 def test_the_table_is_drawn_with_what_it_holds(rows: list[list[str]]) -> None:
     found = table(small())
-    figure = in_order(table_figure(found))
+    [figure] = map(in_order, table_figures(found))
     assert rows[1] == ["conv", "Conv2D", "4×4×4", "112", "112", "1.73 k", "448 B", "256 B", "3×3"]
     assert figure.arrays["parameters"].tolist() == [0, 112, 0, 195]
     assert figure.facts["parameters"] == found.parameters == 307
 
 
+def test_a_long_table_is_several_pictures_of_which_the_first_holds_the_facts(rows: list[list[str]]) -> None:
+    chain = keras.Sequential([keras.Input((3,)), *(L.Dense(3, name=f"d{i}") for i in range(150))])
+    found = table(chain)
+    figures = list(map(in_order, table_figures(found)))
+    assert [figure.name for figure in figures] == ["layers", "layers-2"]
+    assert [row[0] for row in rows] == [f"d{i}" for i in range(99, 150)], "99 and the input stand on the first"
+    one_row = 22  # pixels
+    assert figures[0].picture.shape[0] - figures[1].picture.shape[0] == (100 - 51) * one_row
+    assert figures[0].facts["parameters"] == found.parameters and not figures[1].facts
+
+
 def test_a_table_of_unknown_sizes_can_be_drawn(rows: list[list[str]]) -> None:
     x = keras.Input((None, None, 3), name="image")
-    figure = in_order(table_figure(table(keras.Model(x, L.Conv2D(4, 3, name="conv")(x)))))
+    [figure] = map(in_order, table_figures(table(keras.Model(x, L.Conv2D(4, 3, name="conv")(x)))))
     assert rows[1] == ["conv", "Conv2D", "?×?×4", "112", "112", "–", "448 B", "–", "3×3"]
     assert np.isnan(figure.arrays["flops"][1])
 

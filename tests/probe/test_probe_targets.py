@@ -31,8 +31,9 @@ from lensmith.compose import (
 from lensmith.compose.zoo import inception
 from lensmith.data import Preprocessing
 from lensmith.probe import targets
+from lensmith.probe.heads import head_of, heads, parts, raw
 from lensmith.probe.subject import Subject
-from lensmith.probe.targets import Target, chosen, head_of, heads, heads_of, probability, raw, score, target
+from lensmith.probe.targets import Target, chosen, probability, score, target
 from lensmith.records import Labels
 
 layers = keras.layers
@@ -109,7 +110,7 @@ def test_heads(make: Callable[[], Any], expected: Any) -> None:
     assert [(one.name, one.units, one.classes, one.activation, one.names[0]) for one in found] == expected
     assert not any(one.whole for one in found)
     # The raw outputs with the activation put back are what the model gives.
-    model, _ = targets.parts(asked)
+    model, _ = parts(asked)
     x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     given = keras.tree.flatten(backend.predict(model, x))
     for one in found:
@@ -170,50 +171,58 @@ def test_an_activation_that_cannot_be_left_out_is_said() -> None:
     given = backend.predict(raw(model), np.float32([[0.0]]))["own"]
     assert given == pytest.approx(0.5)
     assert probability(np.float32([[0.8]]), head, chosen(head, 0)) == pytest.approx([0.2])
-    assert target(model, np.float32([[0.4]])).index == 0, "0.4 is a probability, and no logit"
+    assert target(head, np.float32([[0.4]])).index == 0, "0.4 is a probability, and no logit"
 
 
-# Outputs of the model, and the class that is taken: a probability is judged by 0.5, a logit by 0.
+def log(*shares: float) -> Any:
+    return np.log([shares])
+
+
+# Logits, and the class that is taken.
 DEFAULTS = [
-    (lambda: dense(3, "softmax"), [[0.2, 0.5, 0.3]], 1),
+    (lambda: dense(3, "softmax"), log(0.2, 0.5, 0.3), 1),
     (lambda: dense(3), [[-5.0, -7.0, -1.0]], 2),
-    (lambda: dense(1, "sigmoid"), [[0.4]], 0),
-    (lambda: dense(1, "sigmoid"), [[0.6]], 1),
-    (lambda: dense(1), [[-3.0]], 0),  # a number is a number
-    (lambda: dense(3, "softmax"), [[0.6, 0.4, 0.0], [0.0, 0.4, 0.6]], 1),  # of several examples, the mean
+    (lambda: dense(1, "sigmoid"), [[-0.4]], 0),
+    (lambda: dense(1, "sigmoid"), [[0.4]], 1),
+    (lambda: subject({"b": Binary()}, {"b": Labels("class", ("no", "yes"))}), [[0.4]], 1),
+    (lambda: dense(1), [[3.0]], 0),  # a number is a number
+    # Of several examples, the mean of the probabilities: the logits' own would be largest for class 0.
+    (lambda: dense(3, "softmax"), np.concatenate([log(0.6, 0.4, 1e-9), log(1e-3, 0.4, 0.599)]), 1),
 ]
 
 
-@pytest.mark.parametrize(("make", "outputs", "index"), DEFAULTS)
-def test_left_out_it_is_the_most_probable(make: Callable[[], Any], outputs: Any, index: int) -> None:
-    assert target(make(), np.float32(outputs)).index == index
+@pytest.mark.parametrize(("make", "logits_given", "index"), DEFAULTS)
+def test_left_out_it_is_the_most_probable(make: Callable[[], Any], logits_given: Any, index: int) -> None:
+    [head] = heads(make())
+    assert target(head, np.float32(logits_given)).index == index
 
 
 def test_by_head_and_by_name() -> None:
     one = subject({"k": Classify(2), "b": Binary()}, {"k": Labels("class", ("cat", "dog"))})
-    outputs = {"k": np.float32([[0.1, 0.9]]), "b": np.float32([[0.2]])}
-    assert target(one, outputs) == Target("k", 1, "dog")
-    assert target(one, outputs, "b") == Target("b", 0, "0", unit=0, sign=-1.0)
-    assert target(one, outputs, 1) == target(one, outputs, "1") == target(one, outputs, "b")
-    assert target(one, None, "k", "cat") == target(one, None, "k", 0) == target(one, None, "k", "0")
-    assert target(one, None, "b", 1) == Target("b", 1, "1", unit=0, sign=1.0)
+    k, b = head_of(one, "k"), head_of(one, "b")
+    assert head_of(one) == head_of(one, 0) == k and head_of(one, 1) == head_of(one, "1") == b
+    logits_given = np.float32([[0.1, 0.9]])
+    assert target(k, logits_given) == Target("k", 1, "dog")
+    assert target(b, np.float32([[-0.2]])) == Target("b", 0, "0", unit=0, sign=-1.0)
+    assert target(k, logits_given, "cat") == target(k, logits_given, 0) == target(k, logits_given, "0")
+    assert target(b, np.float32([[-0.2]]), 1) == Target("b", 1, "1", unit=0, sign=1.0)
 
 
 def test_a_name_that_is_a_number_is_a_name() -> None:
-    one = subject({"k": Classify(3)}, {"k": Labels("class", ("2", "0", "1"))})
-    assert target(one, None, wanted="2").index == 0
-    assert target(one, None, wanted=2).index == 2
+    head = head_of(subject({"k": Classify(3)}, {"k": Labels("class", ("2", "0", "1"))}))
+    assert chosen(head, "2").index == 0
+    assert chosen(head, 2).index == 2
 
 
 def test_googlenet_is_asked_by_its_main_head() -> None:
     whole = zoo.get("googlenet")
     recipe = replace(whole, input=(80, 80, 3), tasks={"label": Classify(4)}, auxiliaries=inception.auxiliaries())
     model = recipe.build(seed=0, auxiliaries=True)
-    assert heads_of(model) == ("label", "label_aux1", "label_aux2")
+    assert [head.name for head in heads(model)] == ["label", "label_aux1", "label_aux2"]
     assert head_of(model).name == "label"
     assert head_of(model, "label_aux2").units == 4
     turned = keras.Model(model.input, [model.output["label_aux1"], model.output["label"]])
-    assert heads_of(turned) == ("label_aux1", "label")
+    assert [head.name for head in heads(turned)] == ["label_aux1", "label"]
     assert head_of(turned).name == "label", "wherever it stands"
 
 
@@ -239,9 +248,8 @@ REFUSED = [
     (lambda: chosen(head_of(listed()), 3), "target of kind: expected a number from 0 to 2; got 3"),
     (lambda: chosen(head_of(listed()), -1), "target of kind: expected a number from 0 to 2; got -1"),
     (lambda: chosen(head_of(listed()), True), "target of kind: expected a number from 0 to 2; got True"),
-    (lambda: target(listed(), None), "target: expected the outputs, or a class; got neither"),
     (
-        lambda: target(subject({"k": Classify(1000)}, {"k": Labels("class", THOUSAND)}), None, wanted="clas-77"),
+        lambda: chosen(head_of(subject({"k": Classify(1000)}, {"k": Labels("class", THOUSAND)})), "clas-77"),
         "target of k: expected a number from 0 to 999 or a name (class-0, class-1, class-2, class-3, class-4, class-5, "
         "class-6, class-7, …); got 'clas-77'. Did you mean 'class-77'?",
     ),

@@ -136,6 +136,8 @@ def _names(path: Path | None) -> tuple[str, ...] | None:
 
 
 def _say(made: dict[str, Any], console: Any) -> None:
+    for note in made.get("notes", ()):
+        console.print(note)
     for look in made["looks"]:
         console.print(look["name"], style="bold")
         for task, scored in look.get("predictions", {}).items():

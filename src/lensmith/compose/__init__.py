@@ -39,8 +39,9 @@ from lensmith.compose.layers import Conventions
 from lensmith.compose.learners import Autoencoder, UNet
 from lensmith.compose.outline import Part, outline
 from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Steps
+from lensmith.compose.receptive import Field, receptive_fields
 from lensmith.compose.recipe import Recipe
-from lensmith.compose.tapping import with_taps
+from lensmith.compose.tapping import tapped, with_offset, with_taps
 from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Reconstruct, Regress, Segment
 from lensmith.compose.twin import Twin, contrastive_loss
 from lensmith.compose.views import embedding, encoding, logits, probabilities, tap_names
@@ -62,6 +63,7 @@ __all__ = [
     "Crop",
     "Dense",
     "DenseLayer",
+    "Field",
     "Fire",
     "Flatten",
     "Frozen",
@@ -100,10 +102,13 @@ __all__ = [
     "outline",
     "probabilities",
     "read_yaml",
+    "receptive_fields",
     "tap_names",
+    "tapped",
     "unfreeze",
     "weights",
     "with_head",
+    "with_offset",
     "with_taps",
     "without_auxiliaries",
     "without_last",

@@ -4,7 +4,7 @@
 """
 
 from lensmith.probe import lab
-from lensmith.probe.attribution import Attribution, Occlusion, integrated_gradients, occlusion
+from lensmith.probe.attribution import Attribution, integrated_gradients
 from lensmith.probe.cam import Heat, grad_cam, grad_cam_plus_plus
 from lensmith.probe.comparing import Comparison, compare
 from lensmith.probe.data_figures import comparison_figures
@@ -14,6 +14,7 @@ from lensmith.probe.figure import Figure
 from lensmith.probe.looking import LOOKS, Tell, Wanted, look, look_at_data, look_at_model
 from lensmith.probe.maps import before_and_after, feature_maps, kernels, pooling, strongest
 from lensmith.probe.maximise import Maximised, maximise, maximise_class, maximise_several
+from lensmith.probe.occlusion import Occlusion, occlusion
 from lensmith.probe.statistics import Statistics, statistics
 from lensmith.probe.subject import Subject
 from lensmith.probe.table import Table, table

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,13 @@ class Spread:
     def sparsity(self) -> float:
         """The share of exact zeros among all numbers; 0 where there are none."""
         return self.zeros / max(self.count + self.nonfinite, 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it; what is not known is ``None``."""
+        counts = {name: getattr(self, name) for name in ("count", "nonfinite", "zeros", "sparsity")}
+        numbers = {name: getattr(self, name) for name in ("mean", "deviation", "smallest", "largest", "norm")}
+        known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        return counts | known | {"counts": self.counts.tolist(), "edges": self.edges.tolist()}
 
 
 @dataclass(slots=True, eq=False)

@@ -7,7 +7,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,9 @@ import numpy as np
 
 from lensmith import check
 from lensmith.backend import derivative, keras
-from lensmith.probe.walking import as_pixels
+from lensmith.probe.walking import Progress, as_pixels
 
 Tensor = Any
-Progress = Callable[[int, int], object]  # steps done, and steps in all
 
 _GRAY, _NOISE = 127.5, 8.0  # of the start: its mean and deviation in gray levels
 _STARTS = 5  # noise of twice the deviation each time, where the unit does not answer to what it was given

@@ -12,19 +12,18 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
 
 from lensmith import check
-from lensmith.backend import derivative, keras
-from lensmith.compose import graph, tapping, views
-from lensmith.probe import targets
-from lensmith.probe.targets import Head, Target
+from lensmith.probe import heads, targets
+from lensmith.probe.inputs import entering
+from lensmith.probe.map_derivatives import Place, derivatives, place_of
+from lensmith.probe.targets import Target
 
 Method = Literal["grad-cam", "grad-cam++"]
 METHODS: tuple[Method, ...] = ("grad-cam", "grad-cam++")
@@ -162,42 +161,11 @@ def heats(
         method: ``grad-cam`` or ``grad-cam++``.
     """
     check.one_of("method", method, METHODS)
-    images = entering(subject, x)
-    found = targets.head_of(subject, head)
-    wanted = None if target is None else targets.chosen(found, target)
-    place = _place(subject, found, layer)
+    images = entering(heads.flat(subject), x)
+    found = heads.head_of(subject, head)
+    wanted = None if target is None else targets.chosen(found, target).index
+    place = place_of(subject, found, layer)
     return (one for i in range(0, len(images), _BATCH) for one in _batch(place, images[i : i + _BATCH], wanted, method))
-
-
-def entering(subject: Any, x: np.ndarray) -> np.ndarray:
-    """A batch of float32 as the model takes it; one example becomes a batch of one.
-
-    Raises:
-        DataError: the examples have another shape, or numbers that are not finite.
-        SettingError: the model has several inputs.
-    """
-    model = targets.flat(subject)
-    if len(model.inputs) != 1:
-        raise check.SettingError(check.sentence(model.name, "a model with one input", f"{len(model.inputs)}"))
-    expected = tuple(model.inputs[0].shape[1:])
-    batch = np.asarray(x, np.float32)
-    batch = batch[None] if batch.ndim == len(expected) else batch
-    fits = batch.ndim == len(expected) + 1 and len(batch) > 0
-    if not fits or not all(want in (None, got) for want, got in zip(expected, batch.shape[1:], strict=True)):
-        raise check.DataError(check.sentence("x", f"what the model takes, {expected}, or a batch", np.shape(x)))
-    if not np.isfinite(batch).all():
-        raise check.DataError(check.sentence("x", "finite numbers", "NaN or infinity"))
-    return batch
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Place:
-    """A layer that a head is looked at from."""
-
-    subject: Any
-    head: Head
-    layer: str
-    connected: bool
 
 
 def _one(
@@ -214,61 +182,17 @@ def _one(
     return found[0]
 
 
-def _place(subject: Any, head: Head, layer: str | None) -> _Place:
-    model = targets.raw(subject, head.name)
-    if layer is None:
-        return _Place(subject, head, _last_maps(model, head), connected=True)
-    name = tapping.layer_of(targets.flat(subject), layer)
-    call = [call for call in graph.calls(targets.flat(subject)) if call.layer.name == name][-1]
-    if len(call.outputs[0].shape) != 4 or not call.inputs:
-        got = f"{name}, which gives {tuple(call.outputs[0].shape[1:])}" if call.inputs else f"{name}, the image itself"
-        remedy = f"The last feature maps are those of {_last_maps(model, head)}"
-        raise check.SettingError(check.sentence("layer", "one that gives feature maps", got, remedy))
-    return _Place(subject, head, name, connected=any(one.name == name for one in model.layers))
-
-
-def _last_maps(model: Any, head: Head) -> str:
-    """The layer of the last feature maps before a head, of its logits' model."""
-    [output] = graph.outputs_of(model)
-    steps = [call for call in graph.calls(model) if call.inputs and call.outputs[0] is not output]
-    with_maps = [call for call in steps if _has_maps(call.outputs[0].shape)]
-    if any(layer.name.startswith("task-") for layer in model.layers):
-        # Of a recipe, what its head is called on: the head may have maps of its own, and a decoder is part of it.
-        encoded = views.encoding(model)
-        giver = graph.giver(encoded.outputs[0], graph.calls(encoded))
-        if giver.inputs and _has_maps(giver.outputs[0].shape):
-            return str(giver.layer.name)
-    if not with_maps:
-        expected = f"a model with feature maps of more than one pixel before {head.name}"
-        remedy = "integrated_gradients() explains models without them"
-        raise check.SettingError(check.sentence("layer", expected, "none in it", remedy))
-    return str(with_maps[-1].layer.name)
-
-
-def _has_maps(shape: tuple[int | None, ...]) -> bool:
-    return len(shape) == 4 and tuple(shape[1:3]) != (1, 1)
-
-
-def _batch(place: _Place, images: np.ndarray, wanted: Target | None, method: Method) -> Iterator[Heat]:
+def _batch(place: Place, images: np.ndarray, wanted: int | None, method: Method) -> Iterator[Heat]:
     head = place.head
-    logits = targets.predicted(targets.raw(place.subject, head.name), images)
-    averaged = targets.probabilities(logits, head)
-    threshold = 0.5 if head.probable else 0.0
-    chosen = [wanted or targets.most_probable(head, row, threshold) for row in averaged]
-    maps, gradients = _derivatives(place, images, choices(head, chosen))
-    for i, target in enumerate(chosen):
-        values, weights = _combined(maps[i], gradients[i], method)
-        score = float(targets.by_unit(logits[i : i + 1], head)[0, target.unit] * target.sign)
-        probable = float(targets.probability(logits[i : i + 1], head, target)[0]) if head.probable else None
+    logits = targets.predicted(heads.raw(place.subject, head.name), images)
+    each = [logits[i : i + 1] for i in range(len(images))]
+    chosen = [targets.target(head, one, wanted) for one in each]
+    maps, gradients = derivatives(place, images, targets.choices(head, chosen))
+    for one, target, at, by in zip(each, chosen, maps, gradients, strict=True):
+        values, weights = _combined(at, by, method)
+        score = float(targets.by_unit(one, head)[0, target.unit] * target.sign)
+        probable = float(targets.probability(one, head, target)[0]) if head.probable else None
         yield Heat(values, weights, target, place.layer, method, score, probable, place.connected, not head.whole)
-
-
-def choices(head: Head, chosen: list[Target]) -> np.ndarray:
-    """What picks each example's target from the outputs ``(examples, units)`` by multiplication: float32, 0 and ±1."""
-    picked = np.zeros((len(chosen), head.units), np.float32)
-    for row, target in zip(picked, chosen, strict=True):
-        row[target.unit] = target.sign
-    return picked
 
 
 def _combined(maps: np.ndarray, gradients: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
@@ -283,66 +207,3 @@ def _combined(maps: np.ndarray, gradients: np.ndarray, method: Method) -> tuple[
         alpha = np.divide(1, below, out=np.zeros_like(below), where=(gradients != 0) & (below != 0))
         weights = (alpha * np.maximum(gradients, 0)).sum(axis=(0, 1))
     return np.maximum(maps @ weights, 0).astype(np.float32), weights.astype(np.float32)
-
-
-def _derivatives(place: _Place, images: np.ndarray, picked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The feature maps ``(images, height, width, channels)`` and the derivatives of the picked logits by them."""
-    if not place.connected:
-        maps = targets.predicted(_made(place, "maps", lambda: _tapped(place)), images)
-        return maps, np.zeros_like(maps)
-    shape = _shape(place, images)
-    size = int(np.prod(shape))
-    traced = _made(place, (*images.shape[1:], "derivative"), lambda: _traced(place, images.shape[1:], shape))
-    rows = [images.reshape(len(images), -1), np.zeros((len(images), size), np.float32), picked]
-    _, maps, found = traced(np.concatenate(rows, axis=1))
-    start = rows[0].shape[1]
-    gradients = np.asarray(keras.ops.convert_to_numpy(found))[:, start : start + size]
-    return np.asarray(keras.ops.convert_to_numpy(maps), np.float32), gradients.reshape(len(images), *shape)
-
-
-def _traced(place: _Place, image: tuple[int, ...], maps: tuple[int, ...]) -> derivative.Differentiated:
-    """The derivative of logits, by a row for each image: its pixels, what is added to the maps, and what is picked.
-
-    Everything comes in as one array, so that nothing is compiled anew for another image or another class.
-    """
-    model = tapping.with_offset(targets.raw(place.subject, place.head.name), place.layer)
-    ends = np.cumsum([int(np.prod(image)), int(np.prod(maps))]).tolist()
-    ops = keras.ops
-
-    def function(rows: Any) -> tuple[Any, Any]:
-        pixels = ops.stop_gradient(ops.reshape(rows[:, : ends[0]], (-1, *image)))
-        offset = ops.reshape(rows[:, ends[0] : ends[1]], (-1, *maps))
-        picked = ops.stop_gradient(rows[:, ends[1] :])
-        found = derivative.call(model, {"image": pixels, "offset": offset})
-        [output] = found["outputs"].values()
-        return ops.sum(targets.by_unit(output) * picked), found["maps"]
-
-    return derivative.differentiated(function, model)
-
-
-_kept: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
-
-
-def _made(place: _Place, key: Any, make: Callable[[], Any]) -> Any:
-    """What is made once for each model, head and layer."""
-    model, _ = targets.parts(place.subject)
-    made = _kept.setdefault(model, {})
-    whole = (place.head.place, place.layer, key)
-    if whole not in made:
-        made[whole] = make()
-    return made[whole]
-
-
-def _shape(place: _Place, images: np.ndarray) -> tuple[int, ...]:
-    """The shape of an image's feature maps; where the model takes images of any size, they are computed for one."""
-    model = targets.raw(place.subject, place.head.name)
-    shape = [call.outputs[0].shape[1:] for call in graph.calls(model) if call.layer.name == place.layer][-1]
-    if None not in shape:
-        return tuple(shape)
-    maps = _made(place, "maps", lambda: _tapped(place))
-    return tuple(_made(place, images.shape[1:], lambda: targets.predicted(maps, images[:1]).shape[1:]))
-
-
-def _tapped(place: _Place) -> Any:
-    model = targets.raw(place.subject, place.head.name) if place.connected else targets.flat(place.subject)
-    return tapping.tapped(model, [place.layer])

@@ -15,12 +15,12 @@ from lensmith.probe.agreement import ClassAgreement, Disagreement, NumberAgreeme
 from lensmith.probe.comparing import Comparison
 from lensmith.probe.embedding import Embedded, Neighbour, pca, tsne
 from lensmith.probe.examples import Activating, MostActivating
-from lensmith.probe.figure import Figure
-from lensmith.probe.layer_figures import file_name
+from lensmith.probe.figure import Figure, file_name, told_apart
 from lensmith.probe.maximise import Maximised
 
 MOST = 2000  # examples in t-SNE, which takes about a minute for them
-_NAMES = 16  # of classes, whose counts are a table; those of more are a picture
+_NAMES = 16  # of classes, whose counts are a table; of more, the pairs that differ are listed
+_PAIRS = 24  # of them
 _TILE = 144  # pixels of an image that has a caption of several words
 _FRAME = (255, 96, 0)
 
@@ -42,7 +42,7 @@ def examples_figure(found: MostActivating) -> Figure:
         "values": np.array([one.value for one in found.found]),
         "images" if images else "rows": np.stack([one.content for one in found.found]),
     }
-    return Figure(_name("examples", found.layer, str(found.unit)), title, picture, arrays, found.to_dict(), note)
+    return Figure(file_name("examples", found.layer, str(found.unit)), title, picture, arrays, found.to_dict(), note)
 
 
 def maximised_figure(found: Maximised | Sequence[Maximised]) -> Figure:
@@ -68,7 +68,7 @@ def maximised_figure(found: Maximised | Sequence[Maximised]) -> Figure:
     stopped = [f"{name}: {one.stopped}" for name, one in zip(names, painted, strict=True) if one.stopped]
     note += f" Stopped early: {'; '.join(stopped)}." * bool(stopped)
     arrays = {"images": np.stack([one.image for one in painted]), "values": values}
-    name = _name("maximised", layer, *names[:6])
+    name = file_name("maximised", layer, *names[:6])
     return Figure(name, title, picture, arrays, {"units": [one.to_dict() for one in painted]}, note)
 
 
@@ -92,7 +92,7 @@ def embedding_figures(embedded: Embedded, *, seed: int = 0, most: int = MOST) ->
     note = f"By {near.method}: what lies near is alike; how far groups lie apart means little."
     note += f" {len(chosen):,} of {len(embedded):,} examples, evenly chosen." * (len(chosen) < len(embedded))
     facts = {"method": near.method, "seed": seed}
-    return first, _map_figure("tsne", "t-SNE", embedded, chosen, near.points, note, facts)
+    return first, _map_figure("tsne", near.method, embedded, chosen, near.points, note, facts)
 
 
 def neighbours_figure(
@@ -123,7 +123,7 @@ def neighbours_figure(
         "places": np.array([one.place for one in found], np.int64),
         "similarity": np.array([one.similarity for one in found]),
     }
-    return Figure(_name("neighbours", _short(name)), title, picture, arrays, {"of": name, "neighbours": near}, note)
+    return Figure(file_name("neighbours", _short(name)), title, picture, arrays, {"of": name, "neighbours": near}, note)
 
 
 def comparison_figures(found: Comparison) -> tuple[Figure, ...]:
@@ -133,7 +133,7 @@ def comparison_figures(found: Comparison) -> tuple[Figure, ...]:
         figures.append(_matrix_figure(found, task))
         if task.disagreements:
             figures.append(_disagreements_figure(found, task))
-    return (*figures, *(_numbers_figure(found, task) for task in found.numbers))
+    return tuple(told_apart([*figures, *(_numbers_figure(found, task) for task in found.numbers)]))
 
 
 def _matrix_figure(found: Comparison, task: ClassAgreement) -> Figure:
@@ -143,7 +143,7 @@ def _matrix_figure(found: Comparison, task: ClassAgreement) -> Figure:
         rows = [[name, *map(str, row)] for name, row in zip(task.names, task.matrix.tolist(), strict=True)]
         picture = drawing.table(rows, ["", *task.names], title=title)
     else:
-        picture = drawing.coloured(np.log1p(task.matrix), bar=True)
+        picture = drawing.table(_pairs(task), [found.first, found.second, "examples"], title=title)
     note = f"They agree on {100 * task.agreement:.1f} %"
     note += f" (Cohen's kappa {kappa:.3f})." if kappa is not None else "."
     if task.correct is not None:
@@ -154,10 +154,19 @@ def _matrix_figure(found: Comparison, task: ClassAgreement) -> Figure:
             f" (McNemar's exact p {right.p:.3g})."
         )
     if len(task.names) > _NAMES:
-        note += " Counts are drawn as the logarithm of 1 + count, the classes in the first model's order."
+        note += f" Shown are the answers that differ, the {_PAIRS} most frequent pairs at most."
     facts = {name: value for name, value in task.to_dict().items() if name not in ("matrix", "disagreements")}
     models = {"first_model": found.first, "second_model": found.second}
-    return Figure(_name("compare", label), title, picture, {"matrix": task.matrix}, models | facts, note)
+    return Figure(file_name("compare", label), title, picture, {"matrix": task.matrix}, models | facts, note)
+
+
+def _pairs(task: ClassAgreement) -> list[list[str]]:
+    """Of many classes, which answers stand against each other, the most frequent first."""
+    apart = task.matrix * (1 - np.eye(len(task.names), dtype=np.int64))
+    order = np.argsort(-apart, axis=None, kind="stable")[:_PAIRS]
+    rows, columns = np.unravel_index(order, apart.shape)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [[task.names[i], task.names[j], str(apart[i, j])] for i, j in pairs if apart[i, j]]
 
 
 def _disagreements_figure(found: Comparison, task: ClassAgreement) -> Figure:
@@ -190,7 +199,7 @@ def _disagreements_figure(found: Comparison, task: ClassAgreement) -> Figure:
     if any(one.truth for one in shown):
         note += " * marks the right one; where both are wrong, it stands behind them."
     facts = {"disagreements": [one.to_dict() for one in shown]}
-    return Figure(_name("compare", label, "disagreements"), title, picture, arrays, facts, note)
+    return Figure(file_name("compare", label, "disagreements"), title, picture, arrays, facts, note)
 
 
 def _numbers_figure(found: Comparison, task: NumberAgreement) -> Figure:
@@ -205,7 +214,7 @@ def _numbers_figure(found: Comparison, task: NumberAgreement) -> Figure:
     arrays = {"difference": np.array(task.difference)}
     note = "Mean absolute differences between the two, and between each and the truth where it is known."
     picture = drawing.table(rows, head, title=title)
-    return Figure(_name("compare", label, "numbers"), title, picture, arrays, task.to_dict(), note)
+    return Figure(file_name("compare", label, "numbers"), title, picture, arrays, task.to_dict(), note)
 
 
 def _map_figure(
@@ -264,10 +273,6 @@ def _task(tasks: tuple[str, str]) -> str:
 def _short(source: str) -> str:
     """The last part of a path; anything else as it is."""
     return PurePath(source).name or source
-
-
-def _name(*words: str) -> str:
-    return file_name(*words)[:120].strip("-")
 
 
 def _number(value: float) -> str:

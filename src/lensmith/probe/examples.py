@@ -95,8 +95,8 @@ def most_activating(
         progress: told how many are done after each batch.
 
     Returns:
-        The strongest first; of equal ones the earlier. Examples that cannot be read, and those for which the unit is
-        no number, are set aside.
+        The strongest first; of equal maxima the larger mean, of equal ones the earlier. Examples that cannot be read,
+        and those for which the unit is no number, are set aside.
 
     Raises:
         SettingError: there is no such layer or unit, or a setting is wrong.
@@ -117,7 +117,7 @@ def most_activating(
     name = tapping.layer_of(subject.model, layer)
     model = tapping.tapped(subject.model, [name])
     check_unit(name, unit, model.output[name].shape)
-    best: list[tuple[float, int, Activating]] = []
+    best: list[tuple[float, float, int, Activating]] = []
     lost: list[Problem] = []
     where = _Where.of(subject, name) if by == "maximum" else None
 
@@ -127,16 +127,19 @@ def most_activating(
             value = float(values.mean(dtype=np.float64) if by == "mean" else values.max())
             if not np.isfinite(value):
                 lost.append(Problem(block.sources[row], f"the unit is {value} for it"))
-            elif len(best) < count or value > best[0][0]:
+                continue
+            # An activation that is cut off, such as relu6, has the same maximum for many: the mean tells them apart.
+            rank = value, float(values.mean(dtype=np.float64))
+            if len(best) < count or rank > best[0][:2]:
                 found = _activating(block, row, value, values, where)
                 # Of equal values the later is the smaller, so that it goes first.
-                (heapq.heappush if len(best) < count else heapq.heappushpop)(best, (value, -found.place, found))
+                (heapq.heappush if len(best) < count else heapq.heappushpop)(best, (*rank, -found.place, found))
 
     seen, set_aside = walk(subject, examples, look, batch=batch, progress=progress)
     set_aside = (*set_aside, *lost)
     if not best:
         raise none_left(set_aside)
-    ordered = tuple(found for _, _, found in sorted(best, key=lambda one: one[:2], reverse=True))
+    ordered = tuple(found for *_, found in sorted(best, key=lambda one: one[:3], reverse=True))
     return MostActivating(name, unit, by, ordered, seen - len(lost), set_aside)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from lensmith import check
+
+_LONGEST = 120  # letters of a name, so that files of it can be written everywhere
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,3 +44,35 @@ class Figure:
         if self.picture.dtype != np.uint8 or self.picture.ndim != 3 or self.picture.shape[2] != 3:
             got = f"{self.picture.dtype} {self.picture.shape}"
             raise check.DataError(check.sentence(self.name, "a uint8 picture (height, width, 3)", got))
+
+
+def file_name(*words: str, otherwise: str = "figure") -> str:
+    """Words as the name of a figure: letters, digits and ``-``, at most 120.
+
+    Args:
+        words: such as the look and the layer.
+        otherwise: the name where they hold no letter and no digit.
+
+    Example:
+        >>> file_name("maps", "inner/conv_1"), file_name("größe"), file_name("!", otherwise="3")
+        ('maps-inner-conv-1', 'gr-e', '3')
+    """
+    return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(words))[:_LONGEST].strip("-") or otherwise
+
+
+def told_apart(figures: Iterable[Figure]) -> list[Figure]:
+    """Figures of which no two have one name, capitals or not: the later ones of those that had get a number.
+
+    Example:
+        >>> blank = np.zeros((1, 1, 3), "uint8")
+        >>> [figure.name for figure in told_apart(Figure(name, "", blank) for name in ("conv-1", "Conv-1", "pool"))]
+        ['conv-1', 'Conv-1-2', 'pool']
+    """
+    found: dict[str, Figure] = {}
+    for figure in figures:
+        name, number = figure.name, 1
+        while name.casefold() in found:
+            number += 1
+            name = f"{figure.name}-{number}"
+        found[name.casefold()] = replace(figure, name=name)
+    return list(found.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,21 +12,12 @@ from lensmith import check
 from lensmith.compose import graph, views
 from lensmith.compose.tapping import layer_of
 from lensmith.probe import drawing
-from lensmith.probe.figure import Figure
+from lensmith.probe.figure import Figure, file_name, told_apart
 from lensmith.probe.maps import Around, Pooling, feature_maps, kernels, strongest
 
 _MOST = 256  # inputs and outputs of a table of weights
 _BLANK = np.full((1, 1), 255, "uint8")
 _OWN_SCALE = "Each is drawn on its own scale, from dark (its smallest value) to yellow (its largest)."
-
-
-def file_name(*words: str) -> str:
-    """Words as the name of a figure: letters, digits and ``-``.
-
-    >>> file_name("maps", "inner/conv_1")
-    'maps-inner-conv-1'
-    """
-    return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(words)).strip("-") or "figure"
 
 
 def layers_to_show(model: Any) -> tuple[str, ...]:
@@ -62,7 +52,7 @@ def maps_figures(model: Any, x: np.ndarray, layers: Iterable[str] | None = None,
     """
     asked = layers_to_show(model) if layers is None else tuple(layers)
     found = feature_maps(model, x[:1], asked)
-    return tuple(maps_figure(name, maps[0], count) for name, maps in found.items())
+    return tuple(told_apart(maps_figure(name, maps[0], count) for name, maps in found.items()))
 
 
 def maps_figure(layer: str, maps: np.ndarray, count: int = 16) -> Figure:

@@ -7,7 +7,7 @@
 >>> model = replace(zoo.get("compact"), input=(8, 8, 1)).build(seed=0)
 >>> subject = probe.Subject(model, Preprocessing(image=(8, 8, 1)))
 >>> [figure.name for figure in probe.look(subject, bundled("digits")[3], probe.Wanted(show=("maps", "pooling")))]
-['maps-P0', 'maps-P1', 'maps-P2', 'pooling-learner-group1-pool']
+['maps-P0', 'maps-P1', 'maps-P2', 'maps-P3', 'pooling-learner-group1-pool']
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ from typing import Any
 import numpy as np
 
 from lensmith import check
-from lensmith.compose import graph
-from lensmith.probe import data_figures, layer_figures, maps, table_figures, why
+from lensmith.compose import graph, tapping
+from lensmith.probe import data_figures, heads, layer_figures, maps, table_figures, why
 from lensmith.probe.cam import Method
+from lensmith.probe.chains import has_kernel
 from lensmith.probe.embedding import embed, neighbours, vector_of
 from lensmith.probe.examples import most_activating
-from lensmith.probe.figure import Figure
+from lensmith.probe.figure import Figure, file_name, told_apart
+from lensmith.probe.map_derivatives import last_maps
 from lensmith.probe.maximise import maximise, maximise_class
 from lensmith.probe.statistics import statistics
 from lensmith.probe.subject import Example, Subject
 from lensmith.probe.table import table
 from lensmith.probe.timing import times
+from lensmith.probe.walking import Progress, small, source_of
 from lensmith.records import Records
 
-Told = Callable[[int, int | None], None]  # how many are done, and of how many where that is known
-Tell = Callable[[str], Told]  # makes a progress bar of a name
+Tell = Callable[[str], Progress]  # makes a progress bar of a name
+_QUERY = 224  # pixels of the image whose neighbours are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,13 @@ class Wanted:
     """What to look at.
 
     Args:
-        show: names of looks, in the order of the tables below; none takes those that are usual.
-        layers: taps or layers; none takes the taps, and for class activation the last feature maps.
+        show: names of looks, whose figures come in the order of :data:`LOOKS`; none takes all that the model allows,
+            ``layer`` where a layer is named, ``examples`` and ``maximise`` where a unit of one is.
+        layers: taps or layers; none takes the taps, for class activation the last feature maps, and for kernels,
+            pooling and before and after a layer the first one.
         unit: a channel of the one layer that is named.
         head: of a model that has several; None takes the first.
-        target: a class, or number, by name or index; None takes the most probable.
+        target: a class, or number, by name or index; None takes the most probable, and for ``maximise`` the first.
 
     Raises:
         SettingError: there is no such look, or a unit is named without its layer.
@@ -83,15 +88,19 @@ def look(subject: Subject, example: Example, wanted: Wanted | None = None, *, te
         DataError: the image cannot be read.
     """
     wanted = wanted or Wanted()
-    chosen = [name for name in OF_IMAGE if name in wanted.show] if wanted.show else _usual(subject.model, wanted)
-    return [figure for name in chosen for figure in OF_IMAGE[name](subject, example, wanted, tell or _silent)]
+    usual = () if wanted.show else _possible(subject, wanted)
+    chosen = [name for name in OF_IMAGE if name in (wanted.show or usual)]
+    return told_apart(figure for name in chosen for figure in OF_IMAGE[name](subject, example, wanted, tell or _silent))
 
 
 def look_at_model(subject: Subject, wanted: Wanted | None = None, *, tell: Tell | None = None) -> list[Figure]:
     """What is known of a model without any image: kernels, its table; and images that its units answer to."""
     wanted = wanted or Wanted()
-    chosen = [name for name in OF_MODEL if name in wanted.show or (not wanted.show and name != "maximise")]
-    return [figure for name in chosen for figure in OF_MODEL[name](subject, wanted, tell or _silent)]
+    # Painting takes long, so that it has to be asked for, be it by naming a unit.
+    painted = wanted.unit is not None and subject.preprocessing.image is not None
+    usual = [name for name in OF_MODEL if name != "maximise" or painted]
+    chosen = [name for name in OF_MODEL if name in (wanted.show or usual)]
+    return told_apart(figure for name in chosen for figure in OF_MODEL[name](subject, wanted, tell or _silent))
 
 
 def look_at_data(
@@ -113,31 +122,29 @@ def look_at_data(
 
     Raises:
         SettingError: there is no such layer or unit, or the model cannot be looked at so.
-        DataError: no example can be read.
+        DataError: no example can be read, or for ``statistics``, one of them cannot.
     """
     wanted, tell = wanted or Wanted(), tell or _silent
+    chosen = [name for name in OF_DATA if name in wanted.show or not wanted.show]
     figures: list[Figure] = []
-    if not wanted.show or "statistics" in wanted.show:
-        told = tell("statistics")
-        batches = _counted(subject.batches(examples), len(examples), told)
+    if "statistics" in chosen:
+        batches = _counted(subject.batches(examples), len(examples), tell("statistics"))
         figures += table_figures.statistics_figures(statistics(subject.model, batches, wanted.layers or None))
-    if wanted.unit is not None and (not wanted.show or "examples" in wanted.show):
+    if "examples" in chosen and wanted.unit is not None:
         told = tell("most activating examples")
         found = most_activating(subject, examples, wanted.layers[0], wanted.unit, progress=told)
         figures.append(data_figures.examples_figure(found))
-    maps_wanted = not wanted.show or "embedding" in wanted.show
-    near_wanted = query is not None and (not wanted.show or "neighbours" in wanted.show)
-    if maps_wanted or near_wanted:
+    asked = query if "neighbours" in chosen else None
+    if "embedding" in chosen or asked is not None:
         embedded = embed(subject, examples, progress=tell("embedding"))
-        if maps_wanted:
-            figures += data_figures.embedding_figures(embedded)
-        if near_wanted and query is not None:
-            vector = vector_of(subject, query)
-            figures.append(data_figures.neighbours_figure(embedded, neighbours(embedded, vector)))
-    return figures
+        figures += data_figures.embedding_figures(embedded) if "embedding" in chosen else ()
+        if asked is not None:
+            near = neighbours(embedded, vector_of(subject, asked))
+            figures.append(data_figures.neighbours_figure(embedded, near, small(asked, _QUERY), source_of(asked, 0)))
+    return told_apart(figures)
 
 
-def _counted(batches: Iterable[np.ndarray], total: int, told: Told) -> Iterator[np.ndarray]:
+def _counted(batches: Iterable[np.ndarray], total: int, told: Progress) -> Iterator[np.ndarray]:
     done = 0
     for batch in batches:
         yield batch
@@ -145,14 +152,26 @@ def _counted(batches: Iterable[np.ndarray], total: int, told: Told) -> Iterator[
         told(done, total)
 
 
-def _usual(model: Any, wanted: Wanted) -> list[str]:
-    """All that can be looked at, but what was not asked for and a model does not have."""
-    flat = graph.flat(model)
-    pooled = any(
-        "Pool" in type(call.layer).__name__ and "Global" not in type(call.layer).__name__ for call in graph.calls(flat)
-    )
-    left_out = {"layer"} - ({"layer"} if wanted.layers else set()) | (set() if pooled else {"pooling"})
-    return [name for name in OF_IMAGE if name not in left_out]
+def _possible(subject: Subject, wanted: Wanted) -> list[str]:
+    """The looks that an example of this model allows, and that need no more than was asked for."""
+    flat = heads.flat(subject)
+    image = subject.preprocessing.image is not None
+    ranks = {call.layer.name: len(call.outputs[0].shape) for call in graph.calls(flat) if call.inputs}
+    if wanted.layers:
+        mapped = all(ranks.get(tapping.layer_of(flat, layer)) == 4 for layer in wanted.layers)
+    else:
+        mapped = last_maps(heads.raw(subject, heads.head_of(subject, wanted.head).name)) is not None
+    allowed = {
+        "cam": image and mapped,
+        "cam++": image and mapped,
+        "occlusion": image,
+        "gradients": image,
+        "maps": bool(wanted.layers or layer_figures.layers_to_show(flat)),
+        "layer": bool(wanted.layers),
+        "pooling": bool(maps.pooling_layers(flat)),
+        "times": True,
+    }
+    return [name for name, so in allowed.items() if so]
 
 
 def _maps(subject: Subject, example: Example, wanted: Wanted, _: Tell) -> Sequence[Figure]:
@@ -161,26 +180,27 @@ def _maps(subject: Subject, example: Example, wanted: Wanted, _: Tell) -> Sequen
 
 def _around(subject: Subject, example: Example, wanted: Wanted, _: Tell) -> Sequence[Figure]:
     x, model = subject.inputs([example]), subject.model
-    layers = wanted.layers or _first_convolution(model)
+    layers = wanted.layers or _first_with_kernels(model)
     return [layer_figures.before_after_figure(maps.before_and_after(model, x, layer)) for layer in layers]
 
 
 def _pooling(subject: Subject, example: Example, wanted: Wanted, _: Tell) -> Sequence[Figure]:
-    layer = wanted.layers[0] if wanted.layers and "pooling" in wanted.show else None
-    return [layer_figures.pooling_figure(maps.pooling(subject.model, subject.inputs([example]), layer))]
+    x, model = subject.inputs([example]), subject.model
+    layers = wanted.layers if "pooling" in wanted.show else ()
+    return [layer_figures.pooling_figure(maps.pooling(model, x, layer)) for layer in layers or (None,)]
 
 
 def _cam(method: Method) -> ImageLook:
     def made(subject: Subject, example: Example, wanted: Wanted, _: Tell) -> Sequence[Figure]:
-        of = {"head": wanted.head, "target": wanted.target}
-        if not wanted.layers:
-            return [why.cam_figure(subject, example, method=method, **of)]
-        figures = [why.cam_figure(subject, example, layer=layer, method=method, **of) for layer in wanted.layers]
+        figures = [
+            why.cam_figure(subject, example, layer=layer, head=wanted.head, target=wanted.target, method=method)
+            for layer in wanted.layers or (None,)
+        ]
         if len(figures) == 1:
             return figures
-        # The same class at several layers: each needs a name of its own.
+        # The same class at several layers: each is called by its layer too.
         named = zip(figures, wanted.layers, strict=True)
-        return [replace(figure, name=f"{figure.name}-{layer_figures.file_name(layer)}") for figure, layer in named]
+        return [replace(figure, name=file_name(figure.name, layer)) for figure, layer in named]
 
     return made
 
@@ -200,12 +220,12 @@ def _times(subject: Subject, example: Example, wanted: Wanted, _: Tell) -> Seque
 
 
 def _table(subject: Subject, wanted: Wanted, _: Tell) -> Sequence[Figure]:
-    return [table_figures.table_figure(table(subject.model))]
+    return table_figures.table_figures(table(subject.model))
 
 
 def _kernels(subject: Subject, wanted: Wanted, _: Tell) -> Sequence[Figure]:
     named = wanted.layers if "kernels" in wanted.show else ()
-    layers = named or _first_convolution(subject.model)
+    layers = named or _first_with_kernels(subject.model)
     return [layer_figures.kernels_figure(subject.model, layer) for layer in layers]
 
 
@@ -218,17 +238,14 @@ def _maximised(subject: Subject, wanted: Wanted, tell: Tell) -> Sequence[Figure]
     return [data_figures.maximised_figure(found)]
 
 
-def _first_convolution(model: Any) -> tuple[str, ...]:
-    """The first layer with kernels that feature maps pass through; none in a model without."""
-    for call in graph.calls(graph.flat(model)):
-        if len(call.outputs[0].shape) == 4 and any(
-            "kernel" in weight.name for weight in getattr(call.layer, "weights", ())
-        ):
-            return (str(call.layer.name),)
-    return ()
+def _first_with_kernels(model: Any) -> tuple[str, ...]:
+    """The first layer with kernels, a convolution if there is one; none in a model without."""
+    with_kernels = [call for call in graph.calls(graph.flat(model)) if has_kernel(call.layer)]
+    first = next((call for call in with_kernels if len(call.outputs[0].shape) == 4), next(iter(with_kernels), None))
+    return () if first is None else (str(first.layer.name),)
 
 
-def _silent(_: str) -> Told:
+def _silent(_: str) -> Progress:
     return lambda done, total: None
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from lensmith import backend, check
 from lensmith.backend import keras
 from lensmith.compose import graph
-from lensmith.compose.graph import Call, Tensor
+from lensmith.compose.graph import Tensor
 from lensmith.compose.tapping import layer_of, tapped
+from lensmith.probe.inputs import checked
 
 # Layers whose kernels Keras keeps as (height, width, out, in).
 _TURNED = ("Conv2DTranspose",)
@@ -56,24 +57,6 @@ class Pooling:
     before: np.ndarray
     after: np.ndarray
     factor: tuple[float, float]
-
-
-def checked(model: Any, x: Any) -> Any:
-    """Return ``x`` if it is a batch that the model takes; several inputs are left to the model.
-
-    Raises:
-        DataError: it is of another shape.
-    """
-    if len(model.inputs) != 1 or not hasattr(x, "shape"):
-        return x
-    expected, got = tuple(model.inputs[0].shape), tuple(x.shape)
-    fits = len(expected) == len(got) and all(
-        side in (None, other) for side, other in zip(expected[1:], got[1:], strict=True)
-    )
-    if not fits or not got[0]:
-        remedy = "Give a batch of one: image[None]" if len(got) == len(expected) - 1 else ""
-        raise check.DataError(check.sentence("images", f"shape {('batch', *expected[1:])}", got, remedy))
-    return x
 
 
 def feature_maps(model: Any, x: Any, layers: Iterable[str]) -> dict[str, np.ndarray]:
@@ -192,7 +175,7 @@ def pooling(model: Any, x: Any, layer: str | None = None) -> Pooling:
         SettingError: the model has no pooling layer, or the one named is of another kind.
         DataError: ``x`` is not what the model takes.
     """
-    names = _pools(graph.calls(graph.flat(model)))
+    names = pooling_layers(graph.flat(model))
     if not names:
         expected = "a model with a pooling layer"
         raise check.SettingError(check.sentence("pooling", expected, f"none among the layers of {model.name}"))
@@ -206,8 +189,9 @@ def pooling(model: Any, x: Any, layer: str | None = None) -> Pooling:
     return Pooling(name, found.kind, before, found.after, (high / down, wide / across))
 
 
-def _pools(steps: Iterable[Call]) -> list[str]:
-    """The pooling layers of images in order, those over the whole image after the others."""
+def pooling_layers(model: Any) -> list[str]:
+    """The pooling layers of a flat model in order, those over the whole image after the others."""
+    steps = graph.calls(model)
     kinds = {call.layer.name: {each.__name__ for each in type(call.layer).__mro__} for call in steps}
     windows = [name for name, kind in kinds.items() if kind & {"MaxPooling2D", "AveragePooling2D"}]
     return windows + [n for n, kind in kinds.items() if kind & {"GlobalMaxPooling2D", "GlobalAveragePooling2D"}]

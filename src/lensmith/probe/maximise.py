@@ -17,10 +17,11 @@ from lensmith import check
 from lensmith.backend import derivative, keras
 from lensmith.compose import graph, tapping
 from lensmith.data import Preprocessing
-from lensmith.probe import targets
-from lensmith.probe.ascent import Ascent, Progress, climbed
+from lensmith.probe import heads, targets
+from lensmith.probe.ascent import Ascent, climbed
 from lensmith.probe.examples import check_unit
 from lensmith.probe.subject import Subject
+from lensmith.probe.walking import Progress
 
 Tensor = Any
 Size = tuple[int, int]
@@ -180,8 +181,8 @@ def maximise_class(
         SettingError: as :func:`maximise`, or there is no such head or class.
     """
     shape = _image(subject.preprocessing, size)
-    of = targets.chosen(targets.head_of(subject, head), wanted)
-    model = targets.raw(subject, of.head)
+    of = targets.chosen(heads.head_of(subject, head), wanted)
+    model = heads.raw(subject, of.head)
     last = str(graph.giver(model.outputs[0], graph.calls(model)).layer.name)
     model = model if size is None else tapping.tapped(model, [last], size=size)
     key = of.head if size is None else last

@@ -1,6 +1,7 @@
 """What layers do over a whole dataset: units that never answer, saturation, sparsity, histograms.
 
-The images come in batches and go: besides the model, memory holds one batch and what its layers give for it.
+The images come in batches and go: besides the model, memory holds one batch and what its layers give for it, or for a
+part of it where that would be more than 512 MiB.
 
 References: Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks, section 3
 (activations by layer, saturation); Glorot, Bordes & Bengio 2011, Deep Sparse Rectifier Neural Networks (sparsity).
@@ -9,8 +10,7 @@ References: Glorot & Bengio 2010, Understanding the difficulty of training deep 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +18,13 @@ import numpy as np
 
 from lensmith import backend, check
 from lensmith.backend import keras
-from lensmith.compose import graph, views
-from lensmith.compose.graph import Call
+from lensmith.compose import graph
 from lensmith.compose.tapping import layer_of, tapped
 from lensmith.probe.accumulating import Accumulator, Spread
-from lensmith.probe.maps import checked
+from lensmith.probe.chains import activation_of, chains
+from lensmith.probe.inputs import checked
 
+_MOST = 1 << 29  # bytes of what the layers give at a time, unless one image takes more
 NEAR = 0.01  # how close to its end an activation that never reaches it counts as saturated
 
 # The ends of activations that have two, and how near counts.
@@ -36,17 +37,6 @@ _ENDS: Mapping[str, tuple[float, float, float]] = {
     "hard_tanh": (-1.0, 1.0, 0.0),
 }
 _RECTIFYING = ("relu", "relu6")  # give 0 for whatever is not positive
-# Layers and operations that have no attribute to tell their activation by.
-_KINDS = {
-    "Relu": "relu",
-    "Relu6": "relu6",
-    "Tanh": "tanh",
-    "HardSigmoid": "hard_sigmoid",
-    "HardTanh": "hard_tanh",
-    "LeakyReLU": "leaky_relu",
-    "PReLU": "prelu",
-    "ELU": "elu",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +106,7 @@ class Statistics:
             "images": self.images,
             "activations": [_activations_dict(row) for row in self.activations],
             "weights": [
-                {"layer": row.layer, "name": row.name, "shape": list(row.shape)} | _spread_dict(row.spread)
+                {"layer": row.layer, "name": row.name, "shape": list(row.shape)} | row.spread.to_dict()
                 for row in self.weights
             ],
             "notes": list(self.notes),
@@ -144,19 +134,35 @@ def statistics(model: Any, batches: Iterable[np.ndarray], layers: Iterable[str] 
         (4, 'relu', 86528)
     """
     whole = graph.flat(model)
-    watched = _groups(whole) if layers is None else [_asked(whole, name) for name in dict.fromkeys(layers)]
+    watched = (
+        [_Watched(str(chain[-1].name), chain) for chain in chains(whole)]
+        if layers is None
+        else [_asked(whole, name) for name in dict.fromkeys(layers)]
+    )
     ends = tapped(whole, [each.name for each in watched])
     images = 0
     for batch in batches:
-        outputs = dict(backend.predict(ends, checked(whole, batch)))
-        images += len(next(iter(outputs.values())))
-        for each in watched:
-            each.add(outputs.pop(each.name))
-        del batch, outputs  # before the next one is made
+        for part in _parts(ends, checked(whole, batch)):
+            outputs = dict(backend.predict(ends, part))
+            images += len(next(iter(outputs.values())))
+            for each in watched:
+                each.add(outputs.pop(each.name))
+        del batch, part, outputs  # before the next one is made
     if not images:
         raise check.DataError(check.sentence("batches", "at least one image", "none"))
     rows, weights = tuple(each.row() for each in watched), _weights(whole)
     return Statistics(images, rows, weights, (*_not_finite(rows, weights), *_dead(rows)))
+
+
+def _parts(ends: Any, batch: Any) -> Iterator[Any]:
+    """A batch in parts that are small enough for all that the layers give to be held."""
+    if not hasattr(batch, "shape"):  # of several inputs
+        yield batch
+        return
+    shapes = ends.compute_output_shape((1, *batch.shape[1:])).values()
+    size = max(_MOST // sum(4 * math.prod(shape) for shape in shapes), 1)
+    for start in range(0, len(batch), size):
+        yield batch[start : start + size]
 
 
 @dataclass(slots=True, eq=False)
@@ -179,12 +185,12 @@ class _Watched:
         self.lowest = low if self.lowest is None else np.fmin(self.lowest, low)
         self.highest = high if self.highest is None else np.fmax(self.highest, high)
         self.places += len(rows)
-        if (ends := _ENDS.get(_activation(self.chain[-1]))) is not None:
+        if (ends := _ENDS.get(activation_of(self.chain[-1]))) is not None:
             self.at_low += int(np.count_nonzero(rows <= np.float32(ends[0] + ends[2])))
             self.at_high += int(np.count_nonzero(rows >= np.float32(ends[1] - ends[2])))
 
     def row(self) -> Activations:
-        activation, none = _activation(self.chain[-1]), np.zeros(0)
+        activation, none = activation_of(self.chain[-1]), np.zeros(0)
         lowest, highest = (none if each is None else each for each in (self.lowest, self.highest))
         constant = np.flatnonzero(lowest == highest) if self.places > 1 else none
         ended, count = activation in _ENDS, self.places * len(highest)
@@ -205,48 +211,6 @@ class _Watched:
 def _asked(model: Any, name: str) -> _Watched:
     layer = layer_of(model, name, place="layers")
     return _Watched(name, (next(call.layer for call in graph.calls(model) if call.layer.name == layer),))
-
-
-def _groups(model: Any) -> list[_Watched]:
-    """Layers with weights and activations of a flat model, those that only follow another with it."""
-    steps = [call for call in graph.calls(model) if call.inputs]
-    last = {call.layer.name: call for call in steps}
-    readers = Counter(id(tensor) for call in steps for tensor in call.inputs)
-    readers.update(id(tensor) for tensor in graph.outputs_of(model))
-    chains: dict[int, tuple[Any, ...]] = {}  # by the tensor that each gives in the end
-    for call in last.values():
-        if not _counts(call):
-            continue
-        before = chains.get(id(call.inputs[0]), ()) if len(call.inputs) == 1 else ()
-        if not before or readers[id(call.inputs[0])] != 1 or _has_kernel(call.layer) or _activated(before[-1]):
-            before = ()
-        else:
-            del chains[id(call.inputs[0])]
-        chains[id(call.outputs[0])] = (*before, call.layer)
-    return [_Watched(str(chain[-1].name), chain) for chain in chains.values()]
-
-
-def _counts(call: Call) -> bool:
-    floating = "float" in str(call.outputs[0].dtype)
-    return floating and bool(getattr(call.layer, "weights", ()) or _activated(call.layer))
-
-
-def _has_kernel(layer: Any) -> bool:
-    return any(weight.name.endswith("kernel") for weight in getattr(layer, "weights", ()))
-
-
-def _activated(layer: Any) -> bool:
-    return _activation(layer) != "linear"
-
-
-def _activation(layer: Any) -> str:
-    """The name of the activation a layer or an operation is or ends in; ``linear`` where there is none."""
-    if isinstance(layer, keras.layers.ReLU):
-        if layer.negative_slope or layer.threshold:
-            return "leaky_relu" if layer.negative_slope else "thresholded_relu"
-        return "relu6" if layer.max_value == 6 else "relu"
-    name = views.activation_of(layer)
-    return _KINDS.get(type(layer).__name__, name) if name == "linear" else name
 
 
 def _weights(model: Any) -> tuple[Weights, ...]:
@@ -283,11 +247,4 @@ def _activations_dict(row: Activations) -> dict[str, Any]:
         "constant": lambda row: list(row.constant),
     }
     found = {name: getattr(row, name) for name in names} | {name: of(row) for name, of in listed.items()}
-    return found | _spread_dict(row.spread)
-
-
-def _spread_dict(spread: Spread) -> dict[str, Any]:
-    counts = {name: getattr(spread, name) for name in ("count", "nonfinite", "zeros", "sparsity")}
-    numbers = {name: getattr(spread, name) for name in ("mean", "deviation", "smallest", "largest", "norm")}
-    known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-    return counts | known | {"counts": spread.counts.tolist(), "edges": spread.edges.tolist()}
+    return found | row.spread.to_dict()

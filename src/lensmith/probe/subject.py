@@ -25,6 +25,7 @@ class Subject:
         preprocessing: what happens to an example before it enters.
         labels: the names of the outputs by task; may be empty, or lack some.
         name: what pages and messages call it.
+        notes: what had to be assumed of it, each in a sentence.
 
     Raises:
         SettingError: the preprocessing does not give what the model takes.
@@ -34,6 +35,7 @@ class Subject:
     preprocessing: Preprocessing
     labels: Mapping[str, Labels] = field(default_factory=dict)
     name: str = "model"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         expected = tuple(self.model.input_shape[1:])

@@ -15,12 +15,13 @@ from lensmith.probe.table import Row, Table
 from lensmith.probe.timing import Times
 
 _PAGE = 40  # histograms or rows in one picture
+_ROWS = 100  # layers of the table in one picture
 _LONGEST = 24  # letters above a histogram
 _UNKNOWN = "–"
 
 
-def table_figure(found: Table) -> Figure:
-    """The layers with their costs."""
+def table_figures(found: Table) -> tuple[Figure, ...]:
+    """The layers with their costs, 100 to a picture; the first holds all facts and arrays."""
     head = ["layer", "kind", "output", "parameters", "trainable", "multiply-adds", "weights", "output of one", "sees"]
     rows = [_table_row(row) for row in found.rows]
     sums = f"{found.parameters:,} parameters, {_count(found.flops)} multiply-adds, {_bytes(found.weight_bytes)} of "
@@ -33,8 +34,10 @@ def table_figure(found: Table) -> Figure:
     }
     arrays = {name: np.array([of(row) for row in found.rows], "float64") for name, of in numbers.items()}
     note = "'Sees' is the receptive field in pixels: – is the whole image, or not known."
-    picture = drawing.table(rows, head, title=sums)
-    return Figure("layers", "Layers, what they cost and how far they see", picture, arrays, found.to_dict(), note)
+    title = "Layers, what they cost and how far they see"
+    pictures = [drawing.table(part, head, title=sums) for part in _pages(rows, _ROWS) or [[]]]
+    first = Figure("layers", title, pictures[0], arrays, found.to_dict(), note)
+    return first, *(Figure(_paged("layers", page), title, more) for page, more in enumerate(pictures[1:], 1))
 
 
 def times_figure(found: Times) -> Figure:
@@ -114,8 +117,8 @@ def _without_zeros(spread: Spread) -> tuple[np.ndarray, np.ndarray]:
     return counts, spread.edges
 
 
-def _pages(rows: Sequence[Any]) -> list[list[Any]]:
-    return [list(rows[start : start + _PAGE]) for start in range(0, len(rows), _PAGE)]
+def _pages(rows: Sequence[Any], size: int = _PAGE) -> list[list[Any]]:
+    return [list(rows[start : start + size]) for start in range(0, len(rows), size)]
 
 
 def _paged(name: str, page: int) -> str:

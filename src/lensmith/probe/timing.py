@@ -12,7 +12,7 @@ import numpy as np
 from lensmith import backend, check
 from lensmith.backend import keras
 from lensmith.compose import graph
-from lensmith.probe.maps import checked
+from lensmith.probe.inputs import checked
 
 Node = Any  # of Keras: one call of a layer, with everything it was given
 

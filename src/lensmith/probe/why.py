@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,15 @@ from lensmith import check
 from lensmith.data.images import decode
 from lensmith.data.resampling import resize
 from lensmith.probe import drawing
-from lensmith.probe.attribution import integrated_gradients, occlusion
+from lensmith.probe.attribution import integrated_gradients
 from lensmith.probe.cam import Method, heats
-from lensmith.probe.figure import Figure
+from lensmith.probe.figure import Figure, file_name
+from lensmith.probe.occlusion import occlusion
 from lensmith.probe.subject import Example, Subject
 from lensmith.probe.targets import Target
+from lensmith.probe.walking import Progress
 from lensmith.records import Record
 
-Progress = Callable[[int, int], None]
 HEIGHT = 224  # pixels of each picture
 _STRONGEST = 99.5  # percent of the pixels whose values the colours tell apart: a few are far larger than all others
 
@@ -68,7 +68,7 @@ def cam_figure(
     title = "Grad-CAM++" if method == "grad-cam++" else "Grad-CAM"
     note = "Where the evidence for the class lies: the brighter, the more. The brightest place is 1 in each picture."
     return Figure(
-        _name(title.replace("+", "-plus"), heat.target),
+        _name(heat.method.replace("+", "-plus"), heat.target),
         f"{title}: why {heat.target.name} ({heat.target.head})",
         drawing.beside(pictures, captions, height=HEIGHT),
         {"heat": heat.values, "weights": heat.weights},
@@ -88,7 +88,7 @@ def occlusion_figure(
     fill: float | Sequence[float] | None = None,
     progress: Progress | None = None,
 ) -> Figure:
-    """What happens to a probability when parts are covered; see :func:`lensmith.probe.attribution.occlusion`.
+    """What happens to a probability when parts are covered; see :func:`lensmith.probe.occlusion.occlusion`.
 
     Args:
         subject: the model and what it takes.
@@ -212,10 +212,5 @@ def _sentence(text: str) -> str:
 
 
 def _name(method: str, target: Target) -> str:
-    """Of letters, digits and ``-``: classes may be called anything, and then their number must do."""
-    parts = [_plain(method), _plain(target.head), _plain(target.name) or str(target.index)]
-    return "-".join(filter(None, parts))
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """Classes may be called anything: of one without a letter that a file name can have, the number must do."""
+    return file_name(method, target.head, file_name(target.name, otherwise=str(target.index)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,10 @@ def look_inside(
         DataError: an image cannot be read.
     """
     wanted = wanted or Wanted()
+    _check_folder(folder)
+    if images and subject.preprocessing.image is None:
+        got = f"one that takes rows of {subject.preprocessing.columns} numbers"
+        raise check.SettingError(check.sentence(subject.name, "a model that takes images", got))
     said = [_said(subject, image) for image in images]  # an image that cannot be read is refused before all else
     records = None if source is None else data.readable(source.records())
     seen = [_of_image(subject, *each, wanted, tell) for each in zip(images, said, strict=True)]
@@ -76,7 +81,9 @@ def look_inside(
     if not seen:
         remedy = "Looks of a data set need one: --data DATA; looks of an image need an IMAGE"
         raise check.SettingError(check.sentence("probe", "something to look at", ", ".join(wanted.show), remedy))
-    return _paged(folder, subject.name, _written(folder, seen), tuple(one.look for one in seen))
+    looks = _written(folder, seen)
+    facts = {"preprocessing": subject.preprocessing.to_dict(), "notes": list(subject.notes)}
+    return _paged(folder, subject.name, looks, tuple(one.look for one in seen)) | facts
 
 
 def compare_inside(
@@ -102,6 +109,7 @@ def compare_inside(
         SettingError: they have nothing in common that could be compared.
         DataError: no example can be read.
     """
+    _check_folder(folder)
     progress = tell(" and ".join(names)) if tell else None
     found = probe.compare(first, second, records, names=names, progress=progress)
     figures = tuple(probe.comparison_figures(found))
@@ -170,8 +178,25 @@ def _written(folder: Path, seen: Sequence[Seen]) -> list[dict[str, Any]]:
         before = names[:place].count(name)
         target = folder / (f"{name}-{before + 1}" if before else name)
         written = probe.write(target, one.look.figures, one.facts)
-        looks.append({"name": one.name, **one.facts, "figures": written["figures"]})
+        figures = [_below(target, figure) for figure in written["figures"]]
+        looks.append({"name": one.name, **one.facts, "document": str(target / "probe.json"), "figures": figures})
     return looks
+
+
+def _below(folder: Path, figure: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of a figure, with its files as the folder was named."""
+    arrays = [array | {"file": str(folder / Path(array["file"]).name)} for array in figure["arrays"]]
+    return {**figure, "picture": str(folder / Path(figure["picture"]).name), "arrays": arrays}
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a place where nothing can be written before much is computed."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        got = "a file" if nearest.is_file() else "a folder that may not be written in"
+        raise check.SettingError(
+            check.sentence("--out", f"a folder, so that {folder} can be made", f"{nearest}, {got}")
+        )
 
 
 def _paged(folder: Path, model: str, looks: list[dict[str, Any]], shown: tuple[Look, ...]) -> dict[str, Any]:

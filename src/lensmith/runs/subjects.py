@@ -6,7 +6,6 @@ pixels are scaled: where the model itself does not scale them, 0..1 is taken unl
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,15 @@ from lensmith import check, ship
 from lensmith.backend import keras
 from lensmith.compose import graph
 from lensmith.data import Preprocessing
-from lensmith.probe import Subject, targets
+from lensmith.probe import Subject
+from lensmith.probe.heads import Head, heads
 from lensmith.records import Kind, Labels
 from lensmith.runs.opening import open_model
 from lensmith.ship.proof import Predictor
 
 _SCALING_LAYERS = ("Rescaling", "Normalization")
 _SIZE = 224  # of a model that takes images of any size
-
-logger = logging.getLogger(__name__)
+_ASSUMED = "pixels enter as 0..1; if it was trained otherwise, say --scaling"
 
 
 def open_subject(
@@ -83,45 +82,73 @@ def open_predictor(path: str | Path, weights: str | Path | None = None) -> Predi
 
 
 def _own(path: Path, scaling: str | None, size: tuple[int, int] | None, names: tuple[str, ...] | None) -> Subject:
-    model = graph.connected(_loaded(path))
+    model = graph.flat(_loaded(path))
     if len(model.inputs) != 1 or len(model.inputs[0].shape) not in (2, 4):
         got = ", ".join(str(tuple(tensor.shape)) for tensor in model.inputs)
         raise check.SettingError(check.sentence(str(path), "a model that takes one image, or one row", got))
-    return Subject(model, _preprocessing(model, path, scaling, size), _labels(model, names), path.stem)
+    preprocessing, note = _preprocessing(model, scaling, size)
+    _check_size(model, path, preprocessing)
+    model, said = _with_probabilities(model)
+    notes = tuple(f"{path.name}: {one}" for one in (note, said) if one)
+    return Subject(model, preprocessing, _labels(model, names), path.stem, notes)
 
 
 def _loaded(path: Path) -> Any:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)  # code in the file is refused
     except Exception as error:  # Keras raises whatever a broken byte or an unknown class leads it to
-        reason = "no such file" if not path.is_file() else " ".join(str(error).split())[:300]
+        words = " ".join(str(error).split())
+        reason = words[:300] if path.is_file() else "no such file"
+        if "safe_mode" in words:
+            reason = "it holds code, such as a Lambda layer, and nothing that is loaded may run code"
         raise check.DataError(f"{path}: not a .keras file that can be loaded: {reason}") from None
 
 
-def _preprocessing(model: Any, path: Path, scaling: str | None, size: tuple[int, int] | None) -> Preprocessing:
+def _preprocessing(model: Any, scaling: str | None, size: tuple[int, int] | None) -> tuple[Preprocessing, str]:
+    """How an example enters, and what was assumed of it."""
     shape = tuple(model.inputs[0].shape[1:])
     if len(shape) == 1:
-        return Preprocessing(columns=shape[0], scaling=scaling or "none")
+        return Preprocessing(columns=shape[0], scaling=scaling or "none"), ""
     height, width = (side or other for side, other in zip(shape[:2], size or (_SIZE, _SIZE), strict=True))
-    if scaling is None:
-        scales = any(type(call.layer).__name__ in _SCALING_LAYERS for call in graph.calls(graph.flat(model))[:4])
-        scaling = "none" if scales else "0..1"
-        words = (
-            "0..255, for the model scales them itself" if scales else "0..1; if it was trained otherwise, say --scaling"
-        )
-        logger.warning("%s: pixels enter as %s", path.name, words)
-    return Preprocessing(image=(height, width, shape[2]), scaling=scaling)
+    scales = any(type(call.layer).__name__ in _SCALING_LAYERS for call in graph.calls(model)[:4])
+    note = "pixels enter as 0..255, for the model scales them itself" if scales else _ASSUMED
+    chosen = scaling or ("none" if scales else "0..1")
+    return Preprocessing(image=(height, width, shape[2]), scaling=chosen), "" if scaling else note
+
+
+def _check_size(model: Any, path: Path, preprocessing: Preprocessing) -> None:
+    """Refuse a size at which nothing is left of the image before the model's end."""
+    if None not in model.inputs[0].shape[1:]:
+        return
+    try:
+        model.compute_output_shape((1, *preprocessing.shape))
+    except Exception as error:  # each layer refuses in words of its own
+        reason = " ".join(str(error).split())[:200]
+        got = " x ".join(str(side) for side in preprocessing.shape[:2])
+        raise check.SettingError(check.sentence("--size", f"a size that {path} can take", f"{got}: {reason}")) from None
+
+
+def _with_probabilities(model: Any) -> tuple[Any, str]:
+    """The model with a softmax on logits of classes, since it is probabilities that are shown and compared."""
+    bare = {head.place: head.name for head in heads(model) if head.classes and not head.probable}
+    if not bare:
+        return model, ""
+    outputs = graph.outputs_of(model)
+    for place, name in bare.items():
+        outputs[place] = keras.layers.Softmax(name=f"{name}-probabilities")(outputs[place])
+    note = f"{', '.join(bare.values())} gives logits; their softmax is shown"
+    return keras.Model(model.input, keras.tree.pack_sequence_as(model.output, outputs), name=model.name), note
 
 
 def _labels(model: Any, names: tuple[str, ...] | None) -> Mapping[str, Labels]:
     """What the outputs may mean, told by their last activations."""
-    heads = targets.heads(model)
-    named = {"label" if len(heads) == 1 else head.name: head for head in heads}
-    found = {task: Labels(_kind(head), head.names) for task, head in named.items()}
-    return found if names is None else _renamed(found, names)
+    found = heads(model)
+    named = {"label" if len(found) == 1 else head.name: head for head in found}
+    labels = {task: Labels(_kind(head), head.names) for task, head in named.items()}
+    return labels if names is None else _renamed(labels, names)
 
 
-def _kind(head: targets.Head) -> Kind:
+def _kind(head: Head) -> Kind:
     if not head.classes:
         return "number"
     return "class" if head.binary or head.ending != "sigmoid" else "classes"
