@@ -102,20 +102,18 @@ def by_hand(path: Path, steps: int, clock: Any) -> dict[str, Any]:
     with torch.no_grad():
         target = features(x)[used[CONTENT]]
         found = features(style)
-        grams = {layer: gram(found[used[layer]]) for layer in STYLE}
+        # A layer that stands for several counts once.
+        grams = {layer: gram(found[layer]) for layer in dict.fromkeys(used[asked] for asked in STYLE)}
     # As ours: maps divided by their root mean square on the image that they are compared with.
     factors = {layer: 1 / (matrix.trace() / len(matrix)) for layer, matrix in grams.items()}
     factor = 1 / target.square().mean()
-    # Layers that stand for several are computed once, and count as often.
-    shares = {layer: [used[other] for other in STYLE].count(used[layer]) / len(STYLE) for layer in STYLE}
-    once = {used[layer]: layer for layer in reversed(STYLE)}
 
     def loss_of(x: torch.Tensor) -> torch.Tensor:
         maps = features(x)
         loss = factor * functional.mse_loss(maps[used[CONTENT]], target)
-        for layer, name in once.items():
-            away = (gram(maps[layer]) - grams[name]) * factors[name]
-            loss = loss + STYLE_WEIGHT * shares[name] * away.square().sum() / (4 * len(away) ** 2)
+        for layer, aim in grams.items():
+            away = (gram(maps[layer]) - aim) * factors[layer]
+            loss = loss + STYLE_WEIGHT / len(grams) * away.square().sum() / (4 * len(away) ** 2)
         down, across = x[:, :, 1:] - x[:, :, :-1], x[..., 1:] - x[..., :-1]
         rough = (down.square().sum() + across.square().sum()) / (down.numel() + across.numel())
         return loss + VARIATION_WEIGHT * rough

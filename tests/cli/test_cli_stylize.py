@@ -18,7 +18,8 @@ from calling import document, lensmith, process
 from PIL import Image, ImageDraw
 
 from lensmith import ship
-from lensmith.cli import stylize
+from lensmith.cli import painting_progress
+from lensmith.cli.painting_progress import PaintingProgress
 from lensmith.compose import Basic, Classify, ConvStem, Group, Groups, Recipe
 from lensmith.data import Preprocessing
 from lensmith.records import Labels
@@ -137,6 +138,22 @@ def test_all_that_may_be_said(place: Path) -> None:
     assert (place / "a/out.jpg").read_bytes()[:3] == b"\xff\xd8\xff", "a JPEG file"
 
 
+def test_a_picture_between_two_sizes_is_written_once(place: Path) -> None:
+    """After step 2 the smaller level ends and the larger begins."""
+    told = document(lensmith("stylize", *USUAL, "--size", 64, "--levels", 2, "--every", 2, "--json", cwd=place))
+    assert told["pictures"] == ["out-000002.png", "out-000004.png", "out.png"]
+    assert pixels(place / "out-000002.png").shape == pixels(place / "out.png").shape == (48, 64, 3)
+
+
+def test_a_picture_on_the_way_is_not_written_over_what_is_read(place: Path) -> None:
+    (place / "photo.png").rename(place / "out-000004.png")
+    words = ("out-000004.png", "style.jpg", "-o", "out.png", *MODEL)
+    done = lensmith("stylize", *words, "--every", 2, cwd=place)
+    assert done.returncode == 2
+    assert "--every: expected another file than CONTENT; got out-000004.png" in done.stderr
+    document(lensmith("stylize", *words, "--every", 3, "--json", cwd=place))  # 000003 alone is written
+
+
 def test_an_image_to_begin_with_and_the_other_optimiser(place: Path) -> None:
     words = ("--start", "more.png", "--optimizer", "lbfgs", "--json")
     told = document(lensmith("stylize", *USUAL, *words, cwd=place))
@@ -144,16 +161,16 @@ def test_an_image_to_begin_with_and_the_other_optimiser(place: Path) -> None:
 
 
 def test_the_preview_is_the_painting_so_far(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stylize, "_PREVIEW", 0.0)
-    monkeypatch.setattr(stylize, "_SHARE", 0)
+    monkeypatch.setattr(painting_progress, "_PREVIEW", 0.0)
+    monkeypatch.setattr(painting_progress, "_SHARE", 0)
     seen: list[bytes] = []
-    ask = stylize._Watch.__call__
+    ask = PaintingProgress.__call__
 
     def look(watch: Any, moment: Any) -> None:
         ask(watch, moment)
         seen.append((place / "out.png").read_bytes())
 
-    monkeypatch.setattr(stylize._Watch, "__call__", look)
+    monkeypatch.setattr(PaintingProgress, "__call__", look)
     document(lensmith("stylize", *USUAL, "--json", cwd=place))
     assert len(set(seen)) == 5, "of each step, and none of them half a picture"
     assert seen[-1] == (place / "out.png").read_bytes()
@@ -275,14 +292,14 @@ def test_stopped_and_gone_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Ctrl-C in the middle: the picture so far, the state, and how to go on; then to the same bits."""
     document(lensmith("stylize", *USUAL, "--json", cwd=place))
     expected = (place / "out.png").read_bytes()
-    ask, patched = stylize._Watch.__call__, pytest.MonkeyPatch()
+    ask, patched = PaintingProgress.__call__, pytest.MonkeyPatch()
 
     def interrupting(watch: Any, moment: Any) -> None:
         ask(watch, moment)
         if moment.step == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
-    patched.setattr(stylize._Watch, "__call__", interrupting)
+    patched.setattr(PaintingProgress, "__call__", interrupting)
     done = lensmith("stylize", *USUAL, "--json", cwd=place)
     patched.undo()
     assert done.returncode == 1

@@ -270,12 +270,13 @@ def test_what_weighs_nothing_is_not_computed(monkeypatch: pytest.MonkeyPatch) ->
         assert host(found.gradient).any() == bool(terms)
 
 
-def test_layers_that_were_replaced_by_the_same_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers_that_were_replaced_by_the_same_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the largest of their weights, 3, as ``deep`` has it when it is asked for itself."""
     counted: list[int] = []
     usual = objective_module.losses.gram
     monkeypatch.setattr(objective_module.losses, "gram", lambda *maps: counted.append(1) or usual(*maps))
     several = network(x="first", y="deep", z="deep")
-    asked = replace(SETTINGS, content_layers={"z": 1.0}, style_layers={"x": 1.0, "y": 2.0, "z": 1.0})
+    asked = replace(SETTINGS, content_layers={"z": 1.0}, style_layers={"x": 1.0, "y": 2.0, "z": 3.0})
     one = objective(several, CONTENT, STYLES, asked)
     found = gradient(one, PIXELS)
     assert len(counted) == 2
@@ -300,22 +301,30 @@ def test_the_terms_sum_to_the_loss_and_none_is_below_0(height: int, width: int, 
         (
             {"content": np.zeros((9, 9, 3), np.uint8)},
             check.DataError,
-            "content: expected finite numbers 0..1; got uint8",
+            "content: expected finite floating-point numbers; got uint8",
         ),
-        ({"styles": [np.full((9, 9, 3), np.nan)]}, check.DataError, "styles[0]: expected finite numbers 0..1"),
+        ({"styles": [np.full((9, 9, 3), np.nan)]}, check.DataError, "style 1: expected finite floating-point numbers"),
         ({"styles": []}, check.SettingError, "styles: expected at least one image"),
-        ({"blend": (1,)}, check.SettingError, "blend: expected a weight for each of 2 styles; got 1"),
-        ({"blend": (1, -1)}, check.SettingError, "blend[1]: expected a number from 0"),
-        ({"blend": (0, 0)}, check.SettingError, "blend: expected a weight above 0 for some style; got 0 for all"),
-        ({"regions": [np.ones((12, 17))]}, check.SettingError, "regions: expected a mask for each of 2 styles; got 1"),
-        ({"regions": [np.ones((17, 12))] * 2}, check.DataError, "regions[0]: expected a mask of the content's size"),
-        ({"regions": [np.zeros((12, 17))] * 2}, check.DataError, "regions[0]: expected a mask with something white"),
+        ({"blend": (1,)}, check.SettingError, "blend: expected one for each style, 2 of them; got 1"),
+        ({"blend": (1, -1)}, check.SettingError, "blend: expected a number from 0"),
+        ({"blend": (0, 0)}, check.SettingError, "blend: expected a weight above 0 for one of them; got 0 for all"),
+        ({"regions": [np.ones((12, 17))]}, check.SettingError, "region: expected one for each style, 2 of them; got 1"),
+        (
+            {"regions": [np.ones((17, 12))] * 2},
+            check.DataError,
+            "region 1: expected the content's size, 17×12 pixels; got 12",
+        ),
+        ({"regions": [np.zeros((12, 17))] * 2}, check.DataError, "region 1: expected a mask with something white"),
         (
             {"settings": replace(SETTINGS, style_layers={"depp": 1.0})},
             check.SettingError,
             "layers: expected one of first, deep; got 'depp'. Did you mean 'deep'?",
         ),
-        ({"styles": [np.zeros((1, 9, 3), np.float32)] * 2}, check.SettingError, ""),  # nothing reaches the deep layer
+        (  # nothing of it reaches the deep layer
+            {"styles": [STYLES[0], np.zeros((1, 9, 3), np.float32)]},
+            check.SettingError,
+            "style 2: ",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -364,6 +364,24 @@ def test_no_number_at_the_beginning_is_refused(bowls: Bowls) -> None:
         painted()
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_no_number_at_a_larger_size_ends_with_the_picture_of_the_smaller(bowls: Bowls, optimizer: Any) -> None:
+    """From the first picture of the second level on: what the first came to is kept, enlarged."""
+    settings = Settings(size=64, steps=6, levels=2, rate=0.1, optimizer=optimizer)
+    smaller: list[Any] = []
+
+    def look(moment: Any) -> None:
+        smaller.append(moment.picture())
+        if moment.step == 3:
+            bowls.breaks = range(bowls.evaluated + 1, 10**9)
+
+    found = painted(settings, progress=look)
+    assert (found.ended, found.steps, len(found.losses)) == ("not finite", 3, 4)
+    assert found.last_loss == found.losses[3] < found.first_loss
+    assert np.abs(found.image.astype(int) - smaller[-1]).max() <= 1
+    assert found.image.shape == (48, 64, 3)
+
+
 # --- what is told and refused --------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose import tapping
-from lensmith.stylize import tiles
+from lensmith.stylize import sweep, tiles
 from lensmith.stylize.network import open_network
 from lensmith.stylize.objective import objective
 from lensmith.stylize.settings import Settings
@@ -147,8 +147,8 @@ def test_the_cores_share_out_the_axis_and_have_what_they_need_around_them(
 def test_maps_of_tiles_are_those_of_the_whole_image_to_the_last_row(name: str, size: tuple[int, int]) -> None:
     network = NETWORKS[name]()
     image = picture(*size)
-    whole = tiles.whole_maps(network, list(network.layers), image, max(size))
-    parts = tiles.whole_maps(network, list(network.layers), image, 24)
+    whole = sweep.whole_maps(network, list(network.layers), image, max(size))
+    parts = sweep.whole_maps(network, list(network.layers), image, 24)
     for layer, maps in whole.items():
         assert maps.std() > 0 and maps.shape == parts[layer].shape
         np.testing.assert_allclose(parts[layer], maps, atol=2e-6, err_msg=layer)
@@ -159,15 +159,15 @@ def test_maps_of_tiles_are_those_of_the_whole_image_to_the_last_row(name: str, s
 def test_maps_of_tiles_for_any_size(name: str, height: int, width: int, tile: int) -> None:
     network = NETWORKS[name]()
     image = picture(height, width)
-    whole = tiles.whole_maps(network, list(network.layers), image, 75)
-    for layer, maps in tiles.whole_maps(network, list(network.layers), image, tile).items():
+    whole = sweep.whole_maps(network, list(network.layers), image, 75)
+    for layer, maps in sweep.whole_maps(network, list(network.layers), image, tile).items():
         np.testing.assert_allclose(maps, whole[layer], atol=2e-6, err_msg=layer)
 
 
 def test_too_little_around_the_core_is_noticed() -> None:
     """The comparisons above can fail: without pixels around the cores, or off the grid of pools, maps differ."""
     network, image = vgg_like(), picture(53, 70)
-    whole = tiles.whole_maps(network, ["c"], image, 70)["c"]
+    whole = sweep.whole_maps(network, ["c"], image, 70)["c"]
     cut = tiles.tiling(network, ["c"], (53, 70), 24)
     for spans in (tiles.spans(70, 26, tiles.Reach(4, 0, 0)), tiles.spans(70, 27, tiles.Reach(1, 12, 12))):
         model = tiles.tapped(network, ["c"], (53, spans[0].end))

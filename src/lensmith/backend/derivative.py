@@ -54,9 +54,13 @@ def differentiated(function: Function, *models: Any) -> Differentiated:
 def _torch(function: Function, _: tuple[Any, ...]) -> Differentiated:
     import torch
 
+    from lensmith.backend import frozen
+
+    kernels: frozen.Kernels = {}  # let go of with the function
+
     def run(x: Any) -> tuple[Tensor, Any, Tensor]:
         x = keras.ops.convert_to_tensor(x, dtype="float32").detach().requires_grad_(True)
-        with torch.enable_grad():
+        with torch.enable_grad(), frozen.within(kernels):
             value, others = function(x)
             # Not `backward`, which would add to what the weights keep in `.grad`.
             found = torch.autograd.grad(value, x, allow_unused=True)[0] if value.requires_grad else None

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from lensmith.backend import load
+from lensmith.backend import frozen, load
 
 keras = load()
 
@@ -210,10 +210,16 @@ def _convolve(layer: Any, x: Tensor, kernel: Tensor, groups: int, joined: Joined
     x, padding = _first(x), joined.padding
     if layer.padding == "same":
         x, padding = _pad_same(x, layer.kernel_size, layer.strides, layer.dilation_rate)
-    y = functional.conv2d(x, kernel, bias, layer.strides, padding, layer.dilation_rate, groups)
-    if layer.activation is None or layer.activation.__name__ == "linear":
+    own = None if layer.activation is None or layer.activation.__name__ == "linear" else layer.activation
+    relu = joined.after is torch.relu_ if own is None else own is keras.activations.relu and joined.after is None
+    y = frozen.convolution(layer, x, kernel, bias, padding, relu=relu)
+    if y is None:
+        y = functional.conv2d(x, kernel, bias, layer.strides, padding, layer.dilation_rate, groups)
+    elif relu:  # done
+        return _last(y, None)
+    if own is None:
         return _last(y, joined.after)
-    y = layer.activation(_last(y, None))
+    y = own(_last(y, None))
     return y if joined.after is None else joined.after(y.clone())
 
 

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lensmith import check
-from lensmith.cli import show
+from lensmith.cli import painting_inputs, show
+from lensmith.cli.painting_progress import painting_progress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.console import Console
 
-    from lensmith.stylize.course import Moment
     from lensmith.stylize.network import Network
     from lensmith.stylize.painting import Painting
     from lensmith.stylize.settings import Settings
 
 NAME = "stylize"
-
-_PREVIEW = 4.0  # seconds between two pictures of what is painted so far
-_SHARE = 20  # which may take one part in so many of the time
 
 
 def command(
@@ -103,204 +96,83 @@ def command(
 ) -> None:
     """Paint CONTENT in the style of STYLE: as Gatys et al. 2016 do, by optimising the pixels."""
     from lensmith import data
-    from lensmith.stylize import masks, pictures
+    from lensmith.stylize import pictures
     from lensmith.stylize import state as states
     from lensmith.stylize.painting import paint
-    from lensmith.stylize.task import check_counts
+    from lensmith.stylize.settings import check_counts
     from lensmith.train import interrupt
 
     if mask is None and (where or invert):
         place = "--where" if where else "--invert"
         raise check.SettingError(check.sentence(place, "a --mask beside it", "none"))
-    content, styles = data.image_path(content), [data.image_path(style) for style in styles]
-    begin = None if start in (None, "content", "noise") else data.image_path(str(start))
     check_counts(len(styles), blend or (), len(region or ()))
-    others = {"CONTENT": content, "--mask": mask, "--start": begin}
-    others |= {f"STYLE {style.name}": style for style in styles} | {f"--region {one.name}": one for one in region or ()}
-    _check_others(out, others)
-    given: dict[str, Any] = {
-        "size": size,
-        "steps": steps,
-        "rate": rate,
-        "optimizer": optimizer,
-        "levels": levels,
-        "tile": tile,
-    }
-    given |= {"content_weight": content_weight, "style_weight": style_weight, "variation_weight": variation_weight}
-    given |= {"seed": seed, "keep_colours": keep_colours, "start": start if start in ("content", "noise") else None}
-    settings = _settings(given)
-    photo, paintings = pictures.read(content), [pictures.read(style) for style in styles]
-    extent = (photo.shape[0], photo.shape[1])
-    inside = None if mask is None else masks.read(mask, extent, invert=invert != (where == "outside"))
-    regions = [masks.read(one, extent) for one in region or ()]
-    image = None if begin is None else pictures.read(begin)
+    begins = start if start in ("content", "noise") else None
+    settings = painting_inputs.settings_of(
+        {
+            "size": size,
+            "steps": steps,
+            "content_weight": content_weight,
+            "style_weight": style_weight,
+            "variation_weight": variation_weight,
+            "optimizer": optimizer,
+            "rate": rate,
+            "start": begins,
+            "levels": levels,
+            "keep_colours": keep_colours,
+            "tile": tile,
+            "seed": seed,
+        }
+    )
+    files = painting_inputs.Files(
+        data.image_path(content),
+        tuple(data.image_path(style) for style in styles),
+        None if start is None or begins else data.image_path(start),
+        mask,
+        tuple(region or ()),
+    )
+    painting_inputs.refuse_overwriting(out, every, settings.steps, files)
+    images = painting_inputs.read(files, invert=invert != (where == "outside"))
     pictures.check_target(out)
     kept = states.path_for(out)
     if resume:
         states.read(kept)  # before the network is opened, which takes longer
-    network, settings = _network(model, settings, content_layer, style_layer, weights, random_weights)
+    network, settings = painting_inputs.network_for(
+        model, settings, content_layer, style_layer, weights, random_weights
+    )
     told = show.progress_console()
-    for asked, used in network.replaced:
-        told.print(f"{asked} has no weights: {used} stands in for it", soft_wrap=True)
-    if not network.trained:
-        told.print(f"{network.name} learnt nothing: its weights are random", soft_wrap=True)
-    if kept.is_file() and not resume:
-        told.print(f"Begun anew: {kept} is of an unfinished painting, and is replaced", soft_wrap=True)
-    with interrupt.requests() as asked_to_stop, _watching(out, every) as watch:
+    _tell(told, network, kept if kept.is_file() and not resume else None)
+    with interrupt.requests() as asked_to_stop, painting_progress(out, every, told) as progress:
         painting = paint(
-            photo,
-            paintings,
+            images.content,
+            images.styles,
             network,
             settings,
             blend=blend or (),
-            mask=inside,
+            mask=images.mask,
             elsewhere="content" if where else "white",
-            regions=regions,
-            start=image,
+            regions=images.regions,
+            start=images.start,
             state=kept,
             resume=resume,
             save_every=save_every,
             stop=lambda: bool(asked_to_stop),
-            progress=watch,
+            progress=progress,
         )
     pictures.write(out, painting.image)
-    _finish(painting, settings, out, [*watch.written, out], kept, as_json)
+    _finish(painting, settings, out, [*progress.written, out], kept, as_json)
 
 
-def _check_others(out: Path, others: Mapping[str, Path | None]) -> None:
-    """Refuse to write over what is read."""
-    for place, path in others.items():
-        if path is not None and path.resolve() == out.resolve():
-            raise check.SettingError(check.sentence("--out", f"another file than {place}", str(out)))
+# --- what is told --------------------------------------------------------------------------------------------------
 
 
-def _settings(given: Mapping[str, Any]) -> Settings:
-    from lensmith.stylize.settings import Settings
-
-    return Settings(**{name: value for name, value in given.items() if value is not None})
-
-
-def _layers(place: str, given: list[str] | None) -> dict[str, float] | None:
-    """``NAME`` or ``NAME=WEIGHT``, each once."""
-    if not given:
-        return None
-    found: dict[str, float] = {}
-    for one in given:
-        name, equals, weight = one.partition("=")
-        try:
-            found[name] = float(weight) if equals else 1.0
-        except ValueError:
-            raise check.SettingError(check.sentence(place, "NAME or NAME=WEIGHT", repr(one))) from None
-    return found
-
-
-def _network(
-    name: str,
-    settings: Settings,
-    content_layer: list[str] | None,
-    style_layer: list[str] | None,
-    weights: str | None,
-    random: bool,
-) -> tuple[Network, Settings]:
-    """The network that judges, and the settings with the layers that it is asked for."""
-    from lensmith.compose import zoo
-    from lensmith.stylize.network import open_network
-    from lensmith.stylize.settings import layers_for
-
-    source, preprocessing = _source(name, weights) if name not in zoo.TABLE else (name, None)
-    content, style = _layers("--content-layer", content_layer), _layers("--style-layer", style_layer)
-    if content is None or style is None:
-        usual = layers_for(source)
-        content, style = content or usual[0], style or usual[1]
-    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    settings = _settings(values | {"content_layers": content, "style_layers": style})
-    asked = list(dict.fromkeys([*content, *style]))
-    file = weights if name in zoo.TABLE else None
-    opened = open_network(source, asked, weights=file, preprocessing=preprocessing, random=random, seed=settings.seed)
-    return opened, settings
-
-
-def _source(path: str, weights: str | None) -> tuple[Any, Any]:
-    """The Keras model at a path, and what it wants of pixels.
-
-    Raises:
-        SettingError: it is nothing whose feature maps can be looked at.
-    """
-    from lensmith import runs
-    from lensmith.compose import zoo
-
-    if not Path(path).exists():
-        expected = "a zoo name, or the path of a run, a saved model or a .keras file"
-        raise check.SettingError(check.sentence("--model", expected, repr(path), check.nearest(path, zoo.TABLE)))
-    if weights is not None:
-        raise check.SettingError(check.sentence("--weights", "none beside a --model that has its own", weights))
-    subject = runs.open_subject(path)
-    return subject.model, subject.preprocessing
-
-
-class _Watch:
-    """Shows how far a painting is, on standard error, and writes what it looks like."""
-
-    def __init__(self, out: Path, every: int | None, bar: Progress) -> None:
-        self.written: list[Path] = []
-        self._out, self._every, self._bar = out, every, bar
-        self._task = bar.add_task("", total=1.0, values="")
-        self._shown, self._wait = time.perf_counter(), _PREVIEW
-        self._began: tuple[float, float] | None = None
-        self._tenth = -1
-
-    def __call__(self, moment: Moment) -> None:
-        from lensmith.stylize import pictures
-
-        self._began = self._began or (time.perf_counter(), moment.done)
-        self._tell(moment)
-        picture = None
-        if self._every and moment.step and moment.step % self._every == 0:
-            picture = moment.picture()
-            self.written.append(pictures.write(pictures.numbered(self._out, moment.step), picture))
-        before = time.perf_counter()
-        if before - self._shown >= self._wait:
-            pictures.write(self._out, moment.picture() if picture is None else picture)
-            self._shown = time.perf_counter()
-            self._wait = max(_PREVIEW, _SHARE * (self._shown - before))
-
-    def _tell(self, moment: Moment) -> None:
-        height, width = moment.size
-        values = f"step {moment.step}/{moment.steps}  {width}×{height}  loss {moment.loss:.4g}"
-        if moment.halved:
-            values += f"  rate halved {moment.halved}×"
-        if not self._bar.disable:
-            self._bar.update(self._task, completed=moment.done, values=values)
-            return
-        tenth = 10 * moment.step // moment.steps
-        if tenth != self._tenth:  # where there is no bar, a line ten times
-            self._tenth = tenth
-            self._bar.console.print(f"{values}{self._left(moment)}", soft_wrap=True)
-
-    def _left(self, moment: Moment) -> str:
-        began, first = self._began or (0.0, 0.0)
-        if moment.done == first or moment.done == 1:
-            return ""
-        left = (time.perf_counter() - began) / (moment.done - first) * (1 - moment.done)
-        return f"  {left:.0f} s left"
-
-
-@contextmanager
-def _watching(out: Path, every: int | None) -> Iterator[_Watch]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True, highlight=False)
-    columns = (BarColumn(), TextColumn("{task.fields[values]}"), TimeElapsedColumn(), TextColumn("left"))
-    left = TimeRemainingColumn()
-    with Progress(*columns, left, console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield _Watch(out, every, bar)
+def _tell(console: Console, network: Network, replaced: Path | None) -> None:
+    """What is said before the first step."""
+    for asked, used in network.replaced:
+        console.print(f"{asked} has no weights: {used} stands in for it", soft_wrap=True)
+    if not network.trained:
+        console.print(f"{network.name} learnt nothing: its weights are random", soft_wrap=True)
+    if replaced is not None:
+        console.print(f"Begun anew: {replaced} is of an unfinished painting, and is replaced", soft_wrap=True)
 
 
 def _finish(painting: Painting, settings: Settings, out: Path, written: list[Path], kept: Path, as_json: bool) -> None:

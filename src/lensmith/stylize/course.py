@@ -103,7 +103,8 @@ class Course:
     @property
     def steps(self) -> int:
         """Steps made over all levels."""
-        return max(0, len(self.losses) - (self._level + 1))
+        begun = self._level + (len(self.losses) > self._before)  # each level's first loss is of no step
+        return len(self.losses) - begun
 
     @property
     def speed(self) -> float:
@@ -114,7 +115,7 @@ class Course:
         point = self._begin(state)
         while True:
             outcome = self._descend(point)
-            if len(self.losses) == self._before:
+            if not self.losses:
                 raise check.LensmithError("the loss of the first picture is no number: weights or images are too large")
             last = self._level + 1 == len(self._task.sizes)
             if last or outcome.ended in ("stopped", "not finite"):

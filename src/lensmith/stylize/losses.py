@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lensmith.backend import keras
 
 Tensor = Any  # of the backend in use, or an array
@@ -29,7 +31,6 @@ def products(features: Tensor, weights: Tensor | None = None) -> Tensor:
     Returns:
         float32 ``(channels, channels)``, symmetric.
 
-    >>> import numpy as np
     >>> features = np.array([[[[1.0, 2.0], [3.0, 0.0]]]], np.float32)
     >>> keras.ops.convert_to_numpy(products(features)).tolist()
     [[10.0, 2.0], [2.0, 4.0]]
@@ -44,32 +45,41 @@ def products(features: Tensor, weights: Tensor | None = None) -> Tensor:
     return 0.5 * (both + ops.transpose(both))
 
 
-def gram(features: Tensor, weights: Tensor | None = None) -> Tensor:
+def gram(features: Tensor) -> Tensor:
     """The Gram matrix of feature maps: the mean over the positions of the products of all pairs of channels.
-
-    With a mask it is guided as in Gatys et al. 2017, section 4: the features are multiplied by the mask, so that it
-    counts squared, and divided such that the squares of the mask sum to 1. A mask of one value everywhere is no mask.
 
     Args:
         features: float32 ``(1, height, width, channels)``.
-        weights: the mask at the size of the maps, float32 ``(height, width)``, 0..1; constant.
 
     Returns:
-        float32 ``(channels, channels)``; all 0 where the mask is.
+        float32 ``(channels, channels)``.
 
-    >>> import numpy as np
     >>> features = np.array([[[[1.0, 2.0], [3.0, 0.0]]]], np.float32)
     >>> keras.ops.convert_to_numpy(gram(features)).tolist()
     [[5.0, 1.0], [1.0, 2.0]]
-    >>> keras.ops.convert_to_numpy(gram(features, np.array([[1.0, 0.0]], np.float32))).tolist()
-    [[1.0, 2.0], [2.0, 4.0]]
     """
-    if weights is None:
-        positions = features.shape[0] * features.shape[1] * features.shape[2]
-        return products(features) / float(positions)
-    squares = keras.ops.square(weights)
-    total = keras.ops.sum(squares)
-    return products(features, squares) / keras.ops.where(total > 0, total, 1.0)
+    positions = features.shape[0] * features.shape[1] * features.shape[2]
+    return products(features) / float(positions)
+
+
+def guidance(mask: np.ndarray) -> np.ndarray:
+    """What each position counts inside a mask: with these weights :func:`products` gives the guided Gram matrix.
+
+    It is that of Gatys et al. 2017, section 4: the features are multiplied by the mask, so that it counts squared, and
+    divided such that the squares of the mask sum to 1. A mask of one value everywhere is no mask.
+
+    Args:
+        mask: at the size of the maps, float32 ``(height, width)``, 0..1, not 0 everywhere.
+
+    Returns:
+        float32 of the same shape, summing to 1.
+
+    >>> guidance(np.array([[0.5, 0.0, 1.0]], np.float32)).tolist()
+    [[0.20000000298023224, 0.0, 0.800000011920929]]
+    """
+    squares = np.square(mask, dtype=np.float32)
+    shares: np.ndarray = squares / squares.sum()
+    return shares
 
 
 def style_loss(found: Tensor, target: Tensor) -> Tensor:
@@ -85,7 +95,6 @@ def style_loss(found: Tensor, target: Tensor) -> Tensor:
     Returns:
         A float32 scalar.
 
-    >>> import numpy as np
     >>> float(style_loss(np.array([[5.0, 1.0], [1.0, 2.0]]), np.array([[1.0, 1.0], [1.0, 2.0]])))
     1.0
     """
@@ -102,7 +111,6 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
     Returns:
         A float32 scalar.
 
-    >>> import numpy as np
     >>> float(content_loss(np.array([[[[1.0, 2.0]]]]), np.array([[[[1.0, 0.0]]]])))
     2.0
     """
@@ -118,7 +126,6 @@ def variation(pixels: Tensor) -> Tensor:
     Returns:
         A float32 scalar; 0 for a single pixel.
 
-    >>> import numpy as np
     >>> float(variation(np.array([[0.0, 1.0], [0.0, 3.0]]).reshape(1, 2, 2, 1)))  # 1, 9 across; 0, 4 down
     3.5
     """

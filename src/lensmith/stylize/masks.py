@@ -39,9 +39,7 @@ def read(mask: Path | str | np.ndarray, size: tuple[int, int], *, place: str = "
     """
     place = place if isinstance(mask, np.ndarray) else str(mask)
     gray = data.decode(mask, 1, place=place)[..., 0].astype(np.float32) / 255
-    if gray.shape != tuple(size):
-        remedy = "A mask is drawn on the content itself"
-        raise check.DataError(check.sentence(place, f"the content's size, {_said(size)}", _said(gray.shape), remedy))
+    check_size(gray, size, place)
     part = float(((gray > _BLACK) & (gray < _WHITE)).mean())
     if part > _MOST_GRAY:
         got = f"{part:.0%} of its pixels gray: it is not black and white"
@@ -53,6 +51,17 @@ def read(mask: Path | str | np.ndarray, size: tuple[int, int], *, place: str = "
         got = "one that is all white" if inside.all() else "one that is all black"
         raise check.DataError(check.sentence(place, "a mask with an inside (white) and an outside (black)", got))
     return np.float32(1) - clean if invert else clean
+
+
+def check_size(mask: Mask, size: tuple[int, ...], place: str) -> None:
+    """Refuse a mask that has another height and width than the content.
+
+    Raises:
+        DataError: names the place and both sizes.
+    """
+    if mask.shape != tuple(size):
+        remedy = "A mask is drawn on the content itself"
+        raise check.DataError(check.sentence(place, f"the content's size, {said(size)}", said(mask.shape), remedy))
 
 
 def scaled(mask: Mask, size: tuple[int, int]) -> Mask:
@@ -79,6 +88,10 @@ def laid(painted: np.ndarray, content: np.ndarray, mask: Mask, elsewhere: Elsewh
     return mixed.astype(np.float32)
 
 
-def _said(size: tuple[int, ...]) -> str:
-    """Width × height, as programs for pictures say it."""
-    return f"{size[1]}×{size[0]} pixels"
+def said(shape: tuple[int, ...]) -> str:
+    """Width × height of an array, as programs for pictures say it.
+
+    >>> said((24, 32, 3))
+    '32×24 pixels'
+    """
+    return f"{shape[1]}×{shape[0]} pixels" if len(shape) > 1 else f"shape {shape}"

@@ -19,12 +19,12 @@ from lensmith.compose.tapping import tapped
 from lensmith.compose.weights.partial import load_as_far_as, scaling_in
 from lensmith.compose.weights.vgg import PREPARED
 from lensmith.data import Preprocessing
+from lensmith.stylize import colours
 
 Tensor = Any  # of the backend in use
 
 _PAPER = re.compile(r"block(\d+)_conv(\d+)")
 _OURS = re.compile(r"learner-group(\d+)-block(\d+)-(?:conv|activation)")
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ class Network:
         ops = keras.ops
         multiplier, offset = self.preprocessing.affine()
         if self.preprocessing.shape[-1] == 1:
-            pixels = sum(pixels[..., i : i + 1] * share for i, share in enumerate(_LUMA))
+            pixels = sum(pixels[..., i : i + 1] * share for i, share in enumerate(colours.WEIGHTS.tolist()))
         elif self.preprocessing.turned:
             pixels = ops.flip(pixels, axis=-1)
         return ops.add(ops.multiply(pixels, multiplier * 255), offset)

@@ -8,7 +8,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from lensmith import check
 from lensmith.backend import keras
 from lensmith.backend.derivative import differentiated
 from lensmith.stylize import losses, masks
-from lensmith.stylize.settings import Settings
-from lensmith.stylize.tiles import Held, Network, Sweep, Tensor, maps_of, tapped, tiling, whole_maps
+from lensmith.stylize.goals import Goals, StyleGoal, content_goals, style_goals
+from lensmith.stylize.settings import Settings, check_counts
+from lensmith.stylize.sweep import Held, Sweep, Tensor, maps_of
+from lensmith.stylize.tiles import Network, tapped, tiling
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,40 +58,6 @@ class Objective:
         return self.run(pixels)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _StyleGoal:
-    """A Gram matrix to come near to, times ``scale`` already, as what is compared with it has to be."""
-
-    layer: str
-    index: int  # of the painting's Gram matrix at this layer: the region
-    gram: np.ndarray
-    scale: float
-    weight: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Goals:
-    """What the terms compare the painting with, computed once.
-
-    Args:
-        style: each adds to the loss.
-        weights: by layer, what each position counts in each Gram matrix, summing to 1: ``(matrices, h, w)``.
-        guided: whether these are of regions, and not the same everywhere.
-        content: by layer, the maps to come near to and the weight of the mean squared difference.
-        variation: its weight.
-    """
-
-    style: tuple[_StyleGoal, ...]
-    weights: Mapping[str, np.ndarray]
-    guided: bool
-    content: Mapping[str, tuple[np.ndarray, float]]
-    variation: float
-
-    @property
-    def layers(self) -> list[str]:
-        return list(dict.fromkeys([*self.weights, *self.content]))
-
-
 def objective(
     network: Network,
     content: np.ndarray,
@@ -103,8 +71,8 @@ def objective(
 
     Features of a layer are divided by their root mean square on the image that they are compared with, so that
     weights mean the same in every layer of every network (``settings.normalise``); where they are all zero on it, by
-    nothing. A term that weighs 0 is not computed, and neither are the layers that nothing else needs. Layers that the
-    network replaced by one and the same are computed once.
+    nothing. A term that weighs 0 is not computed, and neither are the layers that nothing else needs. Names for which
+    the network uses one and the same layer, as where weights end early, count once, with the largest of their weights.
 
     Args:
         network: see :mod:`lensmith.stylize.network`; asked for the settings' layers.
@@ -124,86 +92,19 @@ def objective(
         DataError: an image or a mask has a wrong shape, or a mask is all black.
     """
     size = _checked_images(content, styles)
-    _checked_masks(regions, styles, size)
+    check_counts(len(styles), blend, len(regions))
+    _checked_masks(regions, size)
     shares = _blended(blend, len(styles))
-    style, weights = _style_goals(network, styles, settings, shares, size, regions)
-    like = _content_goals(network, content, settings)
-    goals = _Goals(style, weights, bool(len(regions)), like, settings.variation_weight)
+    style, weights = style_goals(network, styles, settings, shares, size, regions)
+    like = content_goals(network, content, settings)
+    goals = Goals(style, weights, bool(len(regions)), like, settings.variation_weight)
     return _tiled(network, goals, size, settings.tile) if max(size) > settings.tile else _whole(network, goals, size)
-
-
-# --- goals ---------------------------------------------------------------------------------------------------------
-
-
-def _shares(network: Network, layers: Mapping[str, float], weight: float) -> dict[str, float]:
-    """What each layer's loss weighs; of names for which the network uses the same layer, under the first."""
-    total = sum(layers.values())
-    if not weight or not total:
-        return {}
-    first: dict[str, str] = {}
-    for asked, used in network.layers.items():
-        first.setdefault(used, asked)
-    found: dict[str, float] = {}
-    for asked, share in layers.items():
-        if share:
-            name = first.get(network.layers.get(asked, ""), asked)
-            found[name] = found.get(name, 0.0) + weight * share / total
-    return found
-
-
-def _style_goals(
-    network: Network,
-    styles: Sequence[np.ndarray],
-    settings: Settings,
-    blend: Sequence[float],
-    size: tuple[int, int],
-    regions: Sequence[np.ndarray],
-) -> tuple[tuple[_StyleGoal, ...], dict[str, np.ndarray]]:
-    shares = _shares(network, settings.style_layers, settings.style_weight)
-    if not shares:
-        return (), {}
-    if not styles:
-        raise check.SettingError(check.sentence("styles", "at least one image, or a style_weight of 0", "none"))
-    goals = []
-    for i, (style, part) in enumerate(zip(styles, blend, strict=True)):
-        if not part:
-            continue
-        for layer, gram in _grams(network, list(shares), style, settings.tile).items():
-            scale = losses.scale(float(np.trace(gram)) / len(gram)) if settings.normalise else 1.0
-            goals.append(_StyleGoal(layer, i if len(regions) else 0, gram * scale, scale, part * shares[layer]))
-    model = tapped(network, shares, size)
-    return tuple(goals), {layer: _weights(regions, model.output[layer].shape[1:3]) for layer in shares}
-
-
-def _grams(network: Network, layers: list[str], image: np.ndarray, tile: int) -> dict[str, np.ndarray]:
-    """The Gram matrices ``(c, c)`` of an image at its own size, by layer."""
-    cut = tiling(network, layers, (image.shape[0], image.shape[1]), tile)
-    weights = {layer: _weights((), grid.whole) for layer, grid in cut.grids.items()}
-    found, _ = Sweep(network, cut, weights, {}).sums(keras.ops.convert_to_tensor(image[None], dtype="float32"))
-    return {layer: np.asarray(keras.ops.convert_to_numpy(gram), np.float32)[0] for layer, gram in found.items()}
-
-
-def _weights(regions: Sequence[np.ndarray], grid: tuple[int, int]) -> np.ndarray:
-    """What each position of a layer counts in each Gram matrix: one for each region, or one for the whole image."""
-    if not len(regions):
-        return np.broadcast_to(np.float32(1 / (grid[0] * grid[1])), (1, *grid))
-    squares = [np.square(masks.scaled(region.astype(np.float32), grid), dtype=np.float32) for region in regions]
-    return np.stack([square / square.sum() for square in squares])
-
-
-def _content_goals(network: Network, content: np.ndarray, settings: Settings) -> dict[str, tuple[np.ndarray, float]]:
-    shares = _shares(network, settings.content_layers, settings.content_weight)
-    maps = whole_maps(network, list(shares), content.astype(np.float32), settings.tile)
-    # By rows: a copy of the maps of a large image is no small thing.
-    squares = {layer: sum(float(np.vdot(row, row)) for row in each[0]) / each.size for layer, each in maps.items()}
-    scales = {layer: losses.scale(square) if settings.normalise else 1.0 for layer, square in squares.items()}
-    return {layer: (each, shares[layer] * scales[layer]) for layer, each in maps.items()}
 
 
 # --- the loss ------------------------------------------------------------------------------------------------------
 
 
-def _whole(network: Network, goals: _Goals, size: tuple[int, int]) -> Objective:
+def _whole(network: Network, goals: Goals, size: tuple[int, int]) -> Objective:
     """In one piece: the network's forward and backward pass, compiled as one function."""
     models = [tapped(network, goals.layers, size)] if goals.layers else []
     held = Held(
@@ -211,6 +112,8 @@ def _whole(network: Network, goals: _Goals, size: tuple[int, int]) -> Objective:
         | {("content", layer): maps for layer, (maps, _) in goals.content.items()}
         | {("weights", layer): weights for layer, weights in goals.weights.items() if goals.guided}
     )
+    weights = {layer: weight for layer, (_, weight) in goals.content.items()}
+    goals = replace(goals, content={}, weights={})  # held once, and not once more by the function below
 
     def loss(pixels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         maps = maps_of(network, models[0], pixels) if models else {}
@@ -223,7 +126,7 @@ def _whole(network: Network, goals: _Goals, size: tuple[int, int]) -> Objective:
         }
         style = _style_loss(goals.style, grams, [held["gram", i] for i in range(len(goals.style))])
         content = keras.ops.zeros((), "float32")
-        for layer, (_, weight) in goals.content.items():
+        for layer, weight in weights.items():
             content = content + weight * losses.content_loss(maps[layer], held["content", layer])
         return _total(content, style, _variation(goals, pixels))
 
@@ -231,7 +134,7 @@ def _whole(network: Network, goals: _Goals, size: tuple[int, int]) -> Objective:
     return Objective(lambda pixels: Evaluated(*run(pixels)), 1)
 
 
-def _tiled(network: Network, goals: _Goals, size: tuple[int, int], tile: int) -> Objective:
+def _tiled(network: Network, goals: Goals, size: tuple[int, int], tile: int) -> Objective:
     """In tiles: first the sums over all of them, then the derivative of what the loss makes of these."""
     if not goals.layers:
         return _whole(network, goals, size)
@@ -257,7 +160,7 @@ def _tiled(network: Network, goals: _Goals, size: tuple[int, int], tile: int) ->
     return Objective(run, len(cut.tiles))
 
 
-def _style_loss(goals: Sequence[_StyleGoal], grams: Mapping[tuple[str, int], Tensor], targets: list[Tensor]) -> Tensor:
+def _style_loss(goals: Sequence[StyleGoal], grams: Mapping[tuple[str, int], Tensor], targets: list[Tensor]) -> Tensor:
     loss = keras.ops.zeros((), "float32")
     for goal, target in zip(goals, targets, strict=True):
         found = grams[goal.layer, goal.index] * goal.scale
@@ -265,7 +168,7 @@ def _style_loss(goals: Sequence[_StyleGoal], grams: Mapping[tuple[str, int], Ten
     return loss
 
 
-def _slopes(goals: Sequence[_StyleGoal], grams: Mapping[str, Tensor], targets: list[Tensor]) -> dict[str, Tensor]:
+def _slopes(goals: Sequence[StyleGoal], grams: Mapping[str, Tensor], targets: list[Tensor]) -> dict[str, Tensor]:
     """The derivative of the style's loss by the Gram matrices of each layer, ``(matrices, c, c)``."""
     found = {layer: [keras.ops.zeros_like(gram[0])] * gram.shape[0] for layer, gram in grams.items()}
     for goal, target in zip(goals, targets, strict=True):
@@ -275,7 +178,7 @@ def _slopes(goals: Sequence[_StyleGoal], grams: Mapping[str, Tensor], targets: l
     return {layer: keras.ops.stack(each) for layer, each in found.items()}
 
 
-def _variation(goals: _Goals, pixels: Tensor) -> Tensor:
+def _variation(goals: Goals, pixels: Tensor) -> Tensor:
     return goals.variation * losses.variation(pixels) if goals.variation else keras.ops.zeros((), "float32")
 
 
@@ -287,35 +190,23 @@ def _total(content: Tensor, style: Tensor, variation: Tensor) -> tuple[Tensor, d
 
 
 def _checked_images(content: np.ndarray, styles: Sequence[np.ndarray]) -> tuple[int, int]:
-    named = {"content": content} | {f"styles[{i}]": style for i, style in enumerate(styles)}
+    named = {"content": content} | {f"style {i + 1}": style for i, style in enumerate(styles)}
     for place, image in named.items():
         if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
             raise check.DataError(check.sentence(place, "an array (height, width, 3)", image.shape))
         if image.dtype.kind != "f" or not np.isfinite(image).all():
-            raise check.DataError(check.sentence(place, "finite numbers 0..1", f"{image.dtype} with other values"))
+            raise check.DataError(check.sentence(place, "finite floating-point numbers", f"{image.dtype} with others"))
     return content.shape[0], content.shape[1]
 
 
-def _checked_masks(regions: Sequence[np.ndarray], styles: Sequence[np.ndarray], size: tuple[int, int]) -> None:
-    if len(regions) not in (0, len(styles)):
-        raise check.SettingError(check.sentence("regions", f"a mask for each of {len(styles)} styles", len(regions)))
+def _checked_masks(regions: Sequence[np.ndarray], size: tuple[int, int]) -> None:
     for i, region in enumerate(regions):
-        if region.shape != size:
-            got = " x ".join(str(side) for side in region.shape)
-            expected = f"a mask of the content's size, {size[0]} x {size[1]}"
-            raise check.DataError(check.sentence(f"regions[{i}]", expected, got))
+        masks.check_size(region, size, f"region {i + 1}")
         if not region.max() > 0:
-            raise check.DataError(check.sentence(f"regions[{i}]", "a mask with something white", "one that is black"))
+            raise check.DataError(check.sentence(f"region {i + 1}", "a mask with something white", "one that is black"))
 
 
 def _blended(blend: Sequence[float], count: int) -> list[float]:
     """The weights of the styles, summing to 1."""
-    if not len(blend):
-        return [1 / count] * count if count else []
-    if len(blend) != count:
-        raise check.SettingError(check.sentence("blend", f"a weight for each of {count} styles", len(blend)))
-    for i, weight in enumerate(blend):
-        check.between(f"blend[{i}]", weight, 0, 1e12)
-    if not sum(blend):
-        raise check.SettingError(check.sentence("blend", "a weight above 0 for some style", "0 for all"))
-    return [weight / sum(blend) for weight in blend]
+    given = blend if len(blend) else [1.0] * count
+    return [weight / sum(given) for weight in given]

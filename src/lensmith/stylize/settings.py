@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -38,8 +38,9 @@ class Settings:
             are shared out equally; what is left over goes to the smaller, where steps are cheap. None for as many as
             have 512 pixels or more, and one below.
         keep_colours: take only light and dark from the style.
-        tile: images whose longer side is longer than this are computed in tiles of this side, so that memory does not
-            grow with the image; the result is the same.
+        tile: images whose longer side is longer than this are computed in tiles of this side, of which only one has
+            its feature maps in memory; the result is the same. What still grows with the image are pixels, masks,
+            the maps of the content's layers, and with L-BFGS 1.4 kB for each pixel.
         seed: of the noise.
         normalise: whether features are divided by their root mean square on the image that they are the target of, so
             that weights mean the same for every layer of every network.
@@ -122,3 +123,19 @@ def layers_for(source: Any) -> tuple[dict[str, float], dict[str, float]]:
         remedy = "Name them: --content-layer NAME --style-layer NAME"
         raise check.SettingError(check.sentence("layers", "a model with taps", "one with none", remedy))
     return {taps[-1]: 1.0}, dict.fromkeys(taps, 1.0)
+
+
+def check_counts(styles: int, blend: Sequence[float], regions: int) -> None:
+    """Refuse weights and regions that are not one for each style.
+
+    Raises:
+        SettingError: says how many there are of which.
+    """
+    for place, count in (("blend", len(blend)), ("region", regions)):
+        if count and count != styles:
+            expected = "one for each style, " + (f"{styles} of them" if styles > 1 else "so one")
+            raise check.SettingError(check.sentence(place, expected, count))
+    for weight in blend:
+        check.between("blend", weight, 0, 1e12)
+    if blend and not any(blend):
+        raise check.SettingError(check.sentence("blend", "a weight above 0 for one of them", "0 for all"))

@@ -14,7 +14,7 @@ from lensmith.stylize import colours, masks, pictures
 from lensmith.stylize import state as states
 from lensmith.stylize.masks import Elsewhere, Mask
 from lensmith.stylize.objective import Objective, objective
-from lensmith.stylize.settings import SMALLEST, Settings
+from lensmith.stylize.settings import SMALLEST, Settings, check_counts
 
 if TYPE_CHECKING:
     from lensmith.stylize.network import Network
@@ -110,7 +110,7 @@ class Task:
 
 
 def _told(image: np.ndarray) -> str:
-    return f"{image.shape[1]}×{image.shape[0]} pixels {states.digest(image)[:8]}"
+    return f"{masks.said(image.shape)} {states.digest(image)[:8]}"
 
 
 def checked_task(
@@ -130,9 +130,8 @@ def checked_task(
     check_counts(len(styles), blend, len(regions))
     content = pictures.checked(content, "content")
     for place, one in (("mask", mask), *((f"region {i + 1}", region) for i, region in enumerate(regions))):
-        if one is not None and one.shape != content.shape[:2]:
-            expected, got = (f"{shape[1]}×{shape[0]} pixels" for shape in (content.shape, one.shape))
-            raise check.DataError(check.sentence(place, f"the content's size, {expected}", got))
+        if one is not None:
+            masks.check_size(one, content.shape[:2], place)
     for i, region in enumerate(regions):
         if mask is not None and not (region * mask).any():
             raise check.DataError(check.sentence(f"region {i + 1}", "a part inside the mask", "none"))
@@ -147,19 +146,3 @@ def checked_task(
         tuple(regions),
         None if start is None else pictures.checked(start, "start"),
     )
-
-
-def check_counts(styles: int, blend: Sequence[float], regions: int) -> None:
-    """Refuse weights and regions that are not one for each style.
-
-    Raises:
-        SettingError: says how many there are of which.
-    """
-    for place, count in (("blend", len(blend)), ("region", regions)):
-        if count and count != styles:
-            expected = "one for each style, " + (f"{styles} of them" if styles > 1 else "so one")
-            raise check.SettingError(check.sentence(place, expected, count))
-    for weight in blend:
-        check.between("blend", weight, 0, 1e12)
-    if blend and not any(blend):
-        raise check.SettingError(check.sentence("blend", "a weight above 0 for one of them", "0 for all"))
