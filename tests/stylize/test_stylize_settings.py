@@ -39,3 +39,10 @@ def test_defaults_are_valid_and_not_shared() -> None:
 def test_a_small_image_in_one_level() -> None:
     assert Settings(size=8).sizes == (8,)
     assert Settings(size=128, levels=3).sizes == (32, 64, 128)
+
+
+def test_sizes_where_nobody_says_how_many_levels() -> None:
+    # One level, two from 1024 pixels on, three from 2048 on.
+    for size, sizes in ((512, (512,)), (1023, (1023,)), (1024, (512, 1024)), (2047, (1023, 2047))):
+        assert Settings(size=size).sizes == sizes
+    assert Settings(size=2048).sizes == (512, 1024, 2048)

@@ -39,7 +39,7 @@ def command(
         bool, typer.Option("--random-weights", help="Where none are at hand, judge by a network that learnt nothing.")
     ] = False,
     content_weight: Annotated[float | None, typer.Option(help="Of the content.", show_default="1")] = None,
-    style_weight: Annotated[float | None, typer.Option(help="Of the styles.", show_default="3000")] = None,
+    style_weight: Annotated[float | None, typer.Option(help="Of the styles.", show_default="500")] = None,
     variation_weight: Annotated[
         float | None, typer.Option(help="Of the differences between neighbouring pixels.", show_default="30")
     ] = None,

@@ -52,7 +52,7 @@ class Settings:
     size: int = 512
     steps: int = 300
     content_weight: float = 1.0
-    style_weight: float = 3000.0
+    style_weight: float = 500.0
     variation_weight: float = 30.0
     content_layers: Mapping[str, float] = field(default_factory=lambda: dict(CONTENT_LAYERS))
     style_layers: Mapping[str, float] = field(default_factory=lambda: dict(STYLE_LAYERS))
