@@ -23,7 +23,7 @@ GROUPS = (2, 2, 4, 4, 4)  # convolutions of VGG19
 STYLE = [f"block{group}_conv1" for group in range(1, 6)]
 CONTENT = "block5_conv2"
 RATE, EPSILON = 0.02, 1e-12
-STYLE_WEIGHT, VARIATION_WEIGHT = 3000.0, 30.0
+STYLE_WEIGHT, VARIATION_WEIGHT = 500.0, 30.0
 
 
 def prepared(folder: Path, weights: str | None, size: int) -> Path:

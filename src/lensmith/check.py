@@ -14,6 +14,7 @@ lensmith.check.SettingError: schedule: expected one of cosine, constant; got 'co
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -42,6 +43,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A remedy that names the closest known spelling, or an empty string."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else ""
+
+
+def reason(error: BaseException, most: int = 200) -> str:
+    """What another library's exception says, in one line without the colours of a terminal."""
+    words = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())
+    return words[:most] or type(error).__name__
 
 
 def one_of(place: str, value: T, known: Iterable[T], remedy: str = "") -> T:

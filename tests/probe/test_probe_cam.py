@@ -464,7 +464,7 @@ REFUSED = [
     (
         lambda: grad_cam(rows_only(), np.ones(4, np.float32)),
         "layer: expected a model with feature maps of more than one pixel before d; got none in it. "
-        "integrated_gradients() explains models without them",
+        "Integrated gradients need none",
     ),
     (lambda: grad_cam(averaged(), image(8, 8, 1)), "x: expected shape ('batch', 8, 8, 3); got (1, 8, 8, 1)"),
     (lambda: grad_cam(averaged(), image(2, 8, 8, 3)), "x: expected one image; got 2. heats() takes a batch"),

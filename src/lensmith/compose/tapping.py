@@ -142,9 +142,8 @@ def _again(
             given = keras.tree.flatten(node.operation(*args, **kwargs))
         except ValueError as error:
             sizes = " x ".join(str(side) for side in next(iter(known.values())).shape[1:3])
-            reason = " ".join(str(error).split())[:200]
             raise check.SettingError(
-                f"{node.operation.name}: cannot be called for images of {sizes}: {reason}"
+                f"{node.operation.name}: cannot be called for images of {sizes}: {check.reason(error)}"
             ) from None
         for tensor, new in zip(node.outputs, given, strict=True):
             other = added.get(id(tensor))

@@ -97,9 +97,8 @@ def _loaded(path: Path) -> Any:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)  # code in the file is refused
     except Exception as error:  # Keras raises whatever a broken byte or an unknown class leads it to
-        words = " ".join(str(error).split())
-        reason = words[:300] if path.is_file() else "no such file"
-        if "safe_mode" in words:
+        reason = check.reason(error) if path.is_file() else "no such file"
+        if "safe_mode" in str(error):
             reason = "it holds code, such as a Lambda layer, and nothing that is loaded may run code"
         raise check.DataError(f"{path}: not a .keras file that can be loaded: {reason}") from None
 
@@ -123,9 +122,10 @@ def _check_size(model: Any, path: Path, preprocessing: Preprocessing) -> None:
     try:
         model.compute_output_shape((1, *preprocessing.shape))
     except Exception as error:  # each layer refuses in words of its own
-        reason = " ".join(str(error).split())[:200]
         got = " x ".join(str(side) for side in preprocessing.shape[:2])
-        raise check.SettingError(check.sentence("--size", f"a size that {path} can take", f"{got}: {reason}")) from None
+        raise check.SettingError(
+            check.sentence("--size", f"a size that {path} can take", f"{got}: {check.reason(error)}")
+        ) from None
 
 
 def _with_probabilities(model: Any) -> tuple[Any, str]:
