@@ -79,7 +79,7 @@ def test_a_painting_and_its_document(place: Path) -> None:
     assert {"first_loss", "last_loss", "seconds", "steps_per_second"} <= told.keys()
     assert told["last_loss"] < told["first_loss"]
     assert told["seconds"] >= 4 / told["steps_per_second"] > 0
-    assert (told["out"], told["size"], told["steps"]) == ("out.png", [HEIGHT, WIDTH], 4)
+    assert (told["out"], told["height"], told["width"], told["steps"]) == ("out.png", HEIGHT, WIDTH, 4)
     assert (told["pictures"], told["replaced"], told["ended"], told["state"]) == (["out.png"], [], "done", None)
     assert pixels(place / "out.png").shape == (HEIGHT, WIDTH, 3)
     assert made(place) == {"out.png"}
@@ -100,7 +100,7 @@ INPUTS = [("gray.png", "style.jpg"), ("alpha.png", "gray.png"), ("photo.png", "a
 @pytest.mark.parametrize(("content", "style"), INPUTS)
 def test_gray_and_alpha(place: Path, content: str, style: str) -> None:
     told = document(lensmith("stylize", content, style, "-o", "out.png", *MODEL, "--json", cwd=place))
-    assert told["size"] == [HEIGHT, WIDTH]
+    assert (told["height"], told["width"]) == (HEIGHT, WIDTH)
 
 
 def test_a_silhouette_is_white_outside(place: Path) -> None:
@@ -192,6 +192,17 @@ REFUSED: list[tuple[tuple[object, ...], int, str]] = [
     (("photo.png", "style.jpg", "-o", "out.gif", *MODEL), 2, "--out: expected a name that ends in .png, .jpg, .jpeg"),
     (("photo.png", "style.jpg", "-o", "photo.png/out.png", *MODEL), 1, "could not write photo.png/out.png"),
     (("photo.png", "style.jpg", "-o", "/proc/out.png", *MODEL), 1, "could not write /proc/out.png"),
+    (
+        (*USUAL, "--start", "nosie"),
+        2,
+        "--start: expected content, noise or a picture; got 'nosie'. Did you mean 'noise'?",
+    ),
+    (
+        (*USUAL, "--style-layer", "P1", "--style-layer", "P1=2"),
+        2,
+        "--style-layer: expected each layer once; got P1 twice",
+    ),
+    ((*USUAL, "--weights", "w.npz", "--random-weights"), 2, "--random-weights: expected no --weights beside it"),
     ((*USUAL, "--style-layer", "P9"), 2, "Did you mean 'P"),
     ((*USUAL, "--style-layer", "P1=much"), 2, "--style-layer: expected NAME or NAME=WEIGHT; got 'P1=much'"),
     ((*USUAL, "--style-layer", "P1=-1"), 2, "style_layers.P1: expected a number from 0"),

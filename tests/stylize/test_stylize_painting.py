@@ -7,7 +7,7 @@ painting comes to is known on paper.
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +326,18 @@ def test_other_paintings_are_not_gone_on_with(
         painted(state=tmp_path / "s", resume=True, **given)
     assert refusal in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("steps", [10, 24])
+def test_once_a_larger_size_has_begun_the_number_of_steps_stays(bowls: Bowls, tmp_path: Path, steps: int) -> None:
+    """The smaller size made its half of 20 already: fewer or more of them would be another picture."""
+    settings = Settings(size=64, steps=20, levels=2, rate=0.1)
+    painted(settings, state=tmp_path / "s", stop=Stop(14))
+    before = (tmp_path / "s").read_bytes()
+    with pytest.raises(check.SettingError, match="--resume: steps: expected as many as it was begun with"):
+        painted(replace(settings, steps=steps), state=tmp_path / "s", resume=True)
+    assert (tmp_path / "s").read_bytes() == before
+    assert painted(settings, state=tmp_path / "s", resume=True).steps == 20
 
 
 def test_nothing_to_go_on_with(bowls: Bowls, tmp_path: Path) -> None:

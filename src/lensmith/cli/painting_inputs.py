@@ -45,6 +45,23 @@ class Images:
     regions: list[np.ndarray]
 
 
+def beginning(start: str | None) -> Path | None:
+    """The picture that is begun with, where it is neither the content nor noise.
+
+    Raises:
+        SettingError: it is none of the three.
+    """
+    from lensmith import data
+
+    if start in (None, "content", "noise"):
+        return None
+    path = data.image_path(str(start))
+    if not path.exists() and not path.suffix:
+        remedy = check.nearest(str(start), ("content", "noise"))
+        raise check.SettingError(check.sentence("--start", "content, noise or a picture", repr(start), remedy))
+    return path
+
+
 def read(files: Files, *, invert: bool) -> Images:
     """Their pixels, with masks of the content's size; ``invert`` is of the mask."""
     from lensmith.stylize import masks, pictures
@@ -87,6 +104,8 @@ def _layers(place: str, given: list[str] | None) -> dict[str, float] | None:
     found: dict[str, float] = {}
     for one in given:
         name, equals, weight = one.partition("=")
+        if name in found:
+            raise check.SettingError(check.sentence(place, "each layer once", f"{name} twice"))
         try:
             found[name] = float(weight) if equals else 1.0
         except ValueError:
@@ -101,13 +120,16 @@ def network_for(
     style_layer: list[str] | None,
     weights: str | None,
     random: bool,
+    scaling: str | None,
 ) -> tuple[Network, Settings]:
     """The network that judges, and the settings with the layers that it is asked for."""
     from lensmith.compose import zoo
     from lensmith.stylize.network import open_network
     from lensmith.stylize.settings import layers_for
 
-    source, preprocessing = _source(name, weights) if name not in zoo.TABLE else (name, None)
+    if random and weights is not None:
+        raise check.SettingError(check.sentence("--random-weights", "no --weights beside it", weights))
+    source, preprocessing = _source(name, weights, scaling) if name not in zoo.TABLE else (name, None)
     content, style = _layers("--content-layer", content_layer), _layers("--style-layer", style_layer)
     if content is None or style is None:
         usual = layers_for(source)
@@ -119,7 +141,7 @@ def network_for(
     return opened, settings
 
 
-def _source(path: str, weights: str | None) -> tuple[Any, Any]:
+def _source(path: str, weights: str | None, scaling: str | None) -> tuple[Any, Any]:
     """The Keras model at a path, and what it wants of pixels.
 
     Raises:
@@ -133,5 +155,7 @@ def _source(path: str, weights: str | None) -> tuple[Any, Any]:
         raise check.SettingError(check.sentence("--model", expected, repr(path), check.nearest(path, zoo.TABLE)))
     if weights is not None:
         raise check.SettingError(check.sentence("--weights", "none beside a --model that has its own", weights))
-    subject = runs.open_subject(path)
+    if Path(path).is_file() and Path(path).suffix != ".keras":
+        raise check.SettingError(check.sentence("--model", "a run, a saved model or a .keras file", path))
+    subject = runs.open_subject(path, scaling=scaling)
     return subject.model, subject.preprocessing

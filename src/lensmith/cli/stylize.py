@@ -35,6 +35,9 @@ def command(
     model: Annotated[
         str, typer.Option(help="A zoo name, a run, a saved model or a .keras file, whose feature maps judge.")
     ] = "vgg19",
+    scaling: Annotated[
+        str | None, typer.Option(help="Of a .keras file: 0..1, -1..1 or none (0..255).", show_default="0..1")
+    ] = None,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Where none are at hand, judge by a network that learnt nothing.")
     ] = False,
@@ -89,7 +92,10 @@ def command(
         ),
     ] = None,
     tile: Annotated[
-        int | None, typer.Option(min=1, help="Larger images are computed in tiles of this side.", show_default="1024")
+        int | None,
+        typer.Option(
+            min=1, help="Larger images are computed in tiles of this side; small ones take longer.", show_default="1024"
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of noise and random weights.", show_default="0")] = None,
     as_json: show.Json = False,
@@ -106,7 +112,7 @@ def command(
         place = "--where" if where else "--invert"
         raise check.SettingError(check.sentence(place, "a --mask beside it", "none"))
     check_counts(len(styles), blend or (), len(region or ()))
-    begins = start if start in ("content", "noise") else None
+    image = painting_inputs.beginning(start)
     settings = painting_inputs.settings_of(
         {
             "size": size,
@@ -116,7 +122,7 @@ def command(
             "variation_weight": variation_weight,
             "optimizer": optimizer,
             "rate": rate,
-            "start": begins,
+            "start": None if image else start,
             "levels": levels,
             "keep_colours": keep_colours,
             "tile": tile,
@@ -126,7 +132,7 @@ def command(
     files = painting_inputs.Files(
         data.image_path(content),
         tuple(data.image_path(style) for style in styles),
-        None if start is None or begins else data.image_path(start),
+        image,
         mask,
         tuple(region or ()),
     )
@@ -137,7 +143,7 @@ def command(
     if resume:
         states.read(kept)  # before the network is opened, which takes longer
     network, settings = painting_inputs.network_for(
-        model, settings, content_layer, style_layer, weights, random_weights
+        model, settings, content_layer, style_layer, weights, random_weights, scaling
     )
     told = show.progress_console()
     _tell(told, network, kept if kept.is_file() and not resume else None)
@@ -207,7 +213,8 @@ def _document(painting: Painting, out: Path, written: list[Path], kept: Path | N
     shape: tuple[int, ...] = painting.image.shape
     return {
         "out": str(out),
-        "size": list(shape[:2]),
+        "height": shape[0],
+        "width": shape[1],
         "first_loss": painting.first_loss,
         "last_loss": painting.last_loss,
         "steps": painting.steps,

@@ -67,9 +67,12 @@ class Kept:
     def read(self, task: Task) -> states.State:
         found = states.read(self.path)
         states.check_facts(self.path, found.facts, self.facts)
-        done, share = found.point.step, shares(task.settings.steps, len(task.sizes))[found.level]
-        if done > share:
+        planned, done = shares(task.settings.steps, len(task.sizes)), found.point.step
+        before = len(found.losses) - done - found.level  # steps of the levels that are done: each has a loss more
+        if done > planned[found.level] or before != sum(planned[: found.level]):
             expected = f"at least {done * len(task.sizes)}, as {done} were made at this size"
+            if found.level:
+                expected = "as many as it was begun with, for a larger size has begun"
             raise check.SettingError(check.sentence("--resume: steps", expected, task.settings.steps))
         if found.threads is not None:
             backend.set_threads(found.threads)  # sums depend on it

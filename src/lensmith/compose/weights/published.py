@@ -5,7 +5,9 @@ The table is in :mod:`.table`. Nothing is fetched unless :func:`fetch` is called
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,9 +145,10 @@ def _is_whole(path: Path, checksum: str | None) -> bool:
 
 def _download(source: Source, target: Path, beside: Path) -> None:
     try:
-        keras.utils.get_file(
-            beside.name, source.url, cache_subdir=str(beside.parent), file_hash=source.checksum, extract=False
-        )
+        with contextlib.redirect_stdout(sys.stderr):  # where progress belongs: the other is for documents
+            keras.utils.get_file(
+                beside.name, source.url, cache_subdir=str(beside.parent), file_hash=source.checksum, extract=False
+            )
     except Exception as error:  # Keras wraps what went wrong on the network in a bare Exception
         reason = " ".join(str(error).split()) or type(error).__name__
         raise check.LensmithError(

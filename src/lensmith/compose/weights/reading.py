@@ -49,6 +49,8 @@ def read(path: Path | str) -> Arrays:
         LensmithError: a package is missing that reads such files; names the extra that brings it.
     """
     path = Path(path)
+    if path.is_dir():
+        raise check.DataError(check.sentence(str(path), "a file of weights", "a folder"))
     if path.suffix.lower() not in _READERS:
         raise check.DataError(check.sentence(str(path), f"a name that ends in {', '.join(_READERS)}", path.name))
     try:
@@ -57,6 +59,8 @@ def read(path: Path | str) -> Arrays:
         raise check.DataError(f"{path}: {error}") from error
     except check.LensmithError:
         raise
+    except zipfile.BadZipFile as error:
+        raise check.DataError(f"{path}: damaged or cut short: it is no whole archive") from error
     except Exception as error:  # readers of other people's formats raise whatever a broken byte leads them to
         raise check.DataError(f"{path}: {_reason(error)}") from error
     if not arrays:
