@@ -1,4 +1,4 @@
-"""Style transfer: our ``stylize`` against the same method written by hand in PyTorch.
+"""Style transfer: our ``stylize`` against the same method by hand in PyTorch, or by TensorFlow's tutorial.
 
 Both paint the same picture with the same weights, layers, losses and Adam, each in a process of its own, in turn; they
 are compared by the median time of a step, and by the loss they come to. A ratio above 1 means that ours is faster.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -135,30 +136,101 @@ def by_hand(path: Path, steps: int, clock: Any) -> dict[str, Any]:
     return {"seconds": np.diff(ends).tolist(), "losses": losses}
 
 
-def compare(weights: str | None, size: int, steps: int, rounds: int, *, cpu: bool) -> dict[str, float]:
+def by_tutorial(path: Path, steps: int, clock: Any) -> dict[str, Any]:
+    """As TensorFlow's tutorial has it: ``tf.function``, a tape, ``einsum`` for the Gram matrices, Adam of Keras."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the process that began this one may have named another
+    import keras
+    import tensorflow as tf
+
+    file = dict(np.load(path))
+    used = json.loads(str(file["used"]))
+    names = [f"block{g}_conv{b}" for g, blocks in enumerate(GROUPS, 1) for b in range(1, blocks + 1)]
+    kernels = {name: tf.constant(file[name].transpose(2, 3, 1, 0)) for name in names}
+    biases = {name: tf.constant(file[f"{name}.bias"]) for name in names}
+    wanted = set(used.values())
+
+    def features(x: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        x = x[..., ::-1] * 255 - tf.constant([103.939, 116.779, 123.68])
+        for name in names:
+            if name.endswith("conv1") and name != names[0]:
+                x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+            x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernels[name], 1, "SAME"), biases[name]))
+            if name in wanted:
+                found[name] = x
+            if found.keys() == wanted:
+                break
+        return found
+
+    def gram(maps: Any) -> Any:
+        positions = tf.cast(tf.shape(maps)[1] * tf.shape(maps)[2], tf.float32)
+        return tf.linalg.einsum("bijc,bijd->bcd", maps, maps)[0] / positions
+
+    image = tf.Variable(file["content"][None])
+    target = features(image)[used[CONTENT]]
+    found = features(tf.constant(file["style"][None]))
+    grams = {layer: gram(found[layer]) for layer in dict.fromkeys(used[asked] for asked in STYLE)}
+    factors = {layer: len(aim) / tf.linalg.trace(aim) for layer, aim in grams.items()}
+    factor = 1 / tf.reduce_mean(tf.square(target))
+
+    def loss_of(x: Any) -> Any:
+        maps = features(x)
+        loss = factor * tf.reduce_mean(tf.square(maps[used[CONTENT]] - target))
+        for layer, aim in grams.items():
+            away = (gram(maps[layer]) - aim) * factors[layer]
+            loss += STYLE_WEIGHT / len(grams) * tf.reduce_mean(tf.square(away)) / 4
+        down, across = x[:, 1:] - x[:, :-1], x[:, :, 1:] - x[:, :, :-1]
+        count = tf.cast(tf.size(down) + tf.size(across), tf.float32)
+        return loss + VARIATION_WEIGHT * (tf.reduce_sum(tf.square(down)) + tf.reduce_sum(tf.square(across))) / count
+
+    optimizer = keras.optimizers.Adam(RATE, epsilon=EPSILON)
+
+    @tf.function
+    def step() -> Any:
+        with tf.GradientTape() as tape:
+            loss = loss_of(image)
+        optimizer.apply_gradients([(tape.gradient(loss, image), image)])
+        image.assign(tf.clip_by_value(image, 0.0, 1.0))
+        return loss
+
+    losses, ends = [], []
+    for _ in range(steps):
+        losses.append(float(step()))
+        ends.append(clock())
+    losses.append(float(loss_of(image)))
+    return {"seconds": np.diff(ends).tolist(), "losses": losses}
+
+
+PAINTERS = {"torch": by_hand, "tensorflow": by_tutorial}
+
+
+def compare(
+    weights: str | None, size: int, steps: int, rounds: int, *, cpu: bool, peer: str = "torch", python: str = ""
+) -> dict[str, float]:
     """Let both paint in turn; the ratio is the median over the rounds of that of their median steps."""
     with tempfile.TemporaryDirectory() as folder:
         path = prepared(Path(folder), weights, size)
-        found: dict[str, list[dict[str, Any]]] = {"ours": [], "torch": []}
+        found: dict[str, list[dict[str, Any]]] = {"ours": [], peer: []}
         for _ in range(rounds):
             for who, results in found.items():
                 options = ["--one", who, "--file", str(path), "--steps", str(steps)]
                 options += [] if weights is None else ["--weights", weights]
                 options += ["--cpu"] if cpu else []
-                done = subprocess.run([sys.executable, __file__, *options], check=True, capture_output=True, text=True)
+                own = sys.executable if who == "ours" else python or sys.executable
+                done = subprocess.run([own, __file__, *options], check=True, capture_output=True, text=True)
                 results.append(json.loads(done.stdout.splitlines()[-1]))
     # The first steps of each wait for memory and for what is set up once.
     times = {who: [statistics.median(result["seconds"][1:]) for result in results] for who, results in found.items()}
-    ratios = [theirs / own for theirs, own in zip(times["torch"], times["ours"], strict=True)]
+    ratios = [theirs / own for theirs, own in zip(times[peer], times["ours"], strict=True)]
     losses = {who: results[0]["losses"][-1] for who, results in found.items()}
     return {
         "ratio": statistics.median(ratios),
         "steps_per_second": 1 / statistics.median(times["ours"]),
-        "steps_per_second_by_hand": 1 / statistics.median(times["torch"]),
+        "steps_per_second_by_hand": 1 / statistics.median(times[peer]),
         "first_loss": found["ours"][0]["losses"][0],
-        "first_loss_by_hand": found["torch"][0]["losses"][0],
+        "first_loss_by_hand": found[peer][0]["losses"][0],
         "last_loss": losses["ours"],
-        "last_loss_by_hand": losses["torch"],
+        "last_loss_by_hand": losses[peer],
     }
 
 
@@ -170,28 +242,33 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="of each painting")
     parser.add_argument("--rounds", type=int, default=3, help="how often each takes its turn")
     parser.add_argument("--cpu", action="store_true", help="count processor time, not that on the wall")
-    parser.add_argument("--one", choices=["ours", "torch"], help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--tensorflow", metavar="PYTHON", help="compare with TensorFlow's tutorial, in the environment of this Python"
+    )
+    parser.add_argument("--one", choices=["ours", *PAINTERS], help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     clock = time.process_time if options.cpu else time.perf_counter
     if options.one is not None:
-        by_ours = options.one == "ours"
-        steps = options.steps
-        print(
-            json.dumps(
-                ours(options.file, options.weights, steps, clock) if by_ours else by_hand(options.file, steps, clock)
-            )
-        )
+        one, steps = options.one, options.steps
+        own = one == "ours"
+        made = ours(options.file, options.weights, steps, clock) if own else PAINTERS[one](options.file, steps, clock)
+        print(json.dumps(made))
         return
     results: dict[str, dict[str, float]] = {}
+    peer = "tensorflow" if options.tensorflow else "torch"
     for size in options.sizes:
-        results[str(size)] = compare(options.weights, size, options.steps, options.rounds, cpu=options.cpu)
+        results[str(size)] = compare(
+            options.weights, size, options.steps, options.rounds,
+            cpu=options.cpu, peer=peer, python=options.tensorflow or "",
+        )  # fmt: skip
     if options.json:
         print(json.dumps(results))
         return
+    theirs = "TensorFlow's tutorial" if options.tensorflow else "PyTorch by hand"
     for size, row in results.items():
         print(
-            f"{size} pixels: {row['ratio']:.2f} times the steps of PyTorch by hand ({row['steps_per_second']:.2f} and"
+            f"{size} pixels: {row['ratio']:.2f} times the steps of {theirs} ({row['steps_per_second']:.2f} and"
             f" {row['steps_per_second_by_hand']:.2f} a second); loss {row['first_loss']:.5g} to"
             f" {row['last_loss']:.5g}, by hand {row['first_loss_by_hand']:.5g} to {row['last_loss_by_hand']:.5g}"
         )
