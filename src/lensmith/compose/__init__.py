@@ -33,6 +33,7 @@ from lensmith.compose.cells import CellGroup, Cells
 from lensmith.compose.chain import Chain, Crop, read_yaml
 from lensmith.compose.cost import cost, flops
 from lensmith.compose.cutting import with_head, without_last
+from lensmith.compose.detection import YoloMaps, YoloOutput, YoloV1, YoloV2, YoloV3, YoloV3Tiny
 from lensmith.compose.freezing import Frozen, freeze, frozen, unfreeze
 from lensmith.compose.halving import Halves, halves
 from lensmith.compose.layers import Conventions
@@ -89,6 +90,12 @@ __all__ = [
     "Transition",
     "Twin",
     "UNet",
+    "YoloMaps",
+    "YoloOutput",
+    "YoloV1",
+    "YoloV2",
+    "YoloV3",
+    "YoloV3Tiny",
     "amalgamate",
     "contrastive_loss",
     "cost",

@@ -15,9 +15,10 @@ from lensmith.backend import keras
 from lensmith.compose import written
 from lensmith.compose.auxiliary import Auxiliary
 from lensmith.compose.cropping import crop_and_resize, widened
+from lensmith.compose.detection import DETECTORS, Taps
 from lensmith.compose.layers import Maker, check_flag
-from lensmith.compose.recipe import Recipe, backbone
-from lensmith.compose.tasks import Localise, Task, build_head
+from lensmith.compose.recipe import Recipe, backbone, head
+from lensmith.compose.tasks import Localise, Task
 
 BACKBONE = "then"  # the layer that holds the second model's stem and learner
 PREFIX = f"{BACKBONE}-"  # before the names of the layers in it
@@ -84,6 +85,9 @@ class Chain:
             raise check.SettingError(check.sentence("then.input", expected, self.then.input))
         if self.then.stem is None and self.then.learner is None:
             raise check.SettingError("then: expected a stem or a learner; got neither")
+        if found := [name for name, task in self.then.tasks.items() if isinstance(task, DETECTORS)]:
+            got = f"the detector {found[0]!r}"
+            raise check.SettingError(check.sentence("then.tasks", "heads of what its learner gives last", got))
         if twice := sorted(set(self.find.tasks) & set(self.then.tasks)):
             raise check.SettingError(f"then.tasks: {twice[0]!r} is a task of find too. Give one of them another name")
 
@@ -153,7 +157,8 @@ def _joined(chain: Chain, model: Any, seed: int | None) -> Any:
     # The second model draws weights of its own, though its layers may be called as the first's are.
     make = Maker(None if seed is None else seed + 1, conventions=chain.then.conventions)
     features = _backbone(chain.then, make)(crop)
-    outputs |= {name: build_head(task, features, make, name) for name, task in chain.then.tasks.items()}
+    taps = Taps(model.input, features)
+    outputs |= {name: head(task, taps, make, name) for name, task in chain.then.tasks.items()}
     return keras.Model(model.input, outputs, name="lensmith")
 
 

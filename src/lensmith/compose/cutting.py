@@ -15,10 +15,11 @@ from typing import Any
 from lensmith import check, trainable
 from lensmith.backend import keras
 from lensmith.compose import graph, views
+from lensmith.compose.detection import Taps
 from lensmith.compose.graph import Call, Tensor
 from lensmith.compose.layers import Maker
-from lensmith.compose.recipe import Recipe
-from lensmith.compose.tasks import Task, build_head
+from lensmith.compose.recipe import Recipe, head
+from lensmith.compose.tasks import Task
 
 _OF_A_TASK = re.compile(r"task-([A-Za-z0-9_]+)-")
 
@@ -75,7 +76,7 @@ def with_head(model: Any, tasks: Task | Mapping[str, Task], *, seed: int | None 
     heads = Recipe(input=(1,), stem=None, learner=None, tasks=heads).tasks  # refuses wrong ones
     x = _headless(model, heads)
     make = Maker(seed)
-    outputs = {name: build_head(task, x, make, name) for name, task in heads.items()}
+    outputs = {name: head(task, Taps(model.input, x), make, name) for name, task in heads.items()}
     return keras.Model(model.input, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="lensmith")
 
 

@@ -13,6 +13,7 @@ from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose import written
 from lensmith.compose.auxiliary import Auxiliary, build_auxiliaries, check_auxiliaries
+from lensmith.compose.detection import DETECTORS, Taps, build_detector
 from lensmith.compose.layers import USUAL, Conventions, Maker
 from lensmith.compose.learners import Learner
 from lensmith.compose.parts import Stem
@@ -162,14 +163,22 @@ def assemble(recipe: Recipe, make: Maker, *, auxiliaries: bool) -> Any:
     """The recipe's model of layers that ``make`` makes; see :meth:`Recipe.build`."""
     source = keras.Input(recipe.input, name="image" if len(recipe.input) == 3 else "row")
     x = backbone(recipe, source, make)
-    outputs = {name: build_head(task, x, make, name, source=recipe.input) for name, task in recipe.tasks.items()}
+    taps = Taps(source, x)
+    outputs = {name: head(task, taps, make, name, recipe.input) for name, task in recipe.tasks.items()}
     if auxiliaries and recipe.auxiliaries:
         outputs |= build_auxiliaries(recipe.auxiliaries, recipe.tasks, keras.Model(source, x), make)
     return keras.Model(source, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="lensmith")
 
 
+def head(task: Task, taps: Taps, make: Maker, name: str, source: tuple[int, ...] = ()) -> Any:
+    """The head of a task on a backbone's feature maps: probabilities, numbers, or a detector's candidates."""
+    if isinstance(task, DETECTORS):
+        return build_detector(task, taps, make, name)
+    return build_head(task, taps.last, make, name, source=source)
+
+
 def backbone(recipe: Recipe, source: Any, make: Maker) -> Any:
-    """What the heads read: the stem and the learner, laid on ``source``."""
+    """What the heads read: the stem and the learner, laid on ``source``; a learner may give several tensors by name."""
     x = recipe.stem.build(source, make) if recipe.stem else source
     return recipe.learner.build(x, make) if recipe.learner else x
 

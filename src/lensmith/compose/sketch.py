@@ -50,6 +50,8 @@ class Sketch(keras.Operation):  # type: ignore[misc]
     def __init__(self, kind: str, rule: Rule, settings: dict[str, Any], name: str) -> None:
         super().__init__(name=name)
         self.kind, self._rule, self._settings = kind, rule, settings
+        pooled = settings.get("pool_size", 2) if kind in ("MaxPooling2D", "AveragePooling2D") else 1
+        self.strides = settings.get("strides") or pooled
         self.drawn = Drawn(())
 
     def compute_output_spec(self, inputs: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from lensmith import check
 from lensmith.backend import keras
+from lensmith.compose.detection.tasks import DETECTORS, Detector
 from lensmith.compose.layers import Maker, Tensor, check_activation, check_image, check_widths
 
 BoxLoss = Literal["l2", "smooth-l1"]
@@ -271,13 +272,16 @@ class Reconstruct:
 
 
 Pooled = Classify | Binary | MultiLabel | Regress | Localise  # heads of a vector
-Task = Pooled | Segment | Reconstruct
+Head = Pooled | Segment | Reconstruct  # heads of what the learner gives last; a detector reads its taps
+Task = Head | Detector
 
 
 def takes(task: Task, kind: str, names: int) -> bool:
     """Whether a head can be trained on labels of this kind with so many names."""
     if isinstance(task, Localise):  # the boxes' classes do not matter
         return kind == "boxes" or (kind == "number" and names == task.units)
+    if isinstance(task, DETECTORS):
+        return kind == "boxes" and names == task.classes
     return kind == task.kind and names == (2 if isinstance(task, Binary) else task.units)
 
 
@@ -292,7 +296,7 @@ def _check_head(task: Pooled, place: str) -> None:
     check.between(f"{place}.weight", task.weight, 0.0, 1e6)
 
 
-def build_head(task: Task, x: Tensor, make: Maker, name: str, *, source: tuple[int, ...] = ()) -> Tensor:
+def build_head(task: Head, x: Tensor, make: Maker, name: str, *, source: tuple[int, ...] = ()) -> Tensor:
     """Add the head of ``task`` to the learner's output; returns probabilities, or numbers for a regression.
 
     Args:

@@ -15,6 +15,7 @@ from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose import graph
 from lensmith.compose.graph import Call, Tensor
+from lensmith.compose.sketch import Sketch
 
 _HEAD = re.compile(r"task-([A-Za-z0-9_]+)-(?:logits|output)")
 _LATER = ("task-", "decoder-")  # what comes after a model's encoding
@@ -126,6 +127,7 @@ def probabilities(model: Any, activation: str | Mapping[str, str] | None = None)
     def activated(task: str, x: Tensor) -> Tensor:
         layer = graph.giver(x, steps).layer
         regresses = _HEAD.fullmatch(layer.name) and layer.name.endswith("-output")
+        regresses = regresses or layer.name.endswith("-detections")  # which are decoded already
         if regresses or activation_of(layer) in PROBABILISTIC:
             return x
         wanted = activation.get(task) if isinstance(activation, Mapping) else activation
@@ -152,7 +154,7 @@ def tap_names(model: Any) -> dict[str, str]:
     """
     factors = _factors(graph.calls(model))
     ends: dict[str, str] = {}
-    for layer in model.layers:
+    for layer in model.operations:  # of a sketched model they are no layers
         match = _PART.match(layer.name)
         if match and layer.name in factors and not _is(layer, _PASSING):
             ends.pop(match[0], None)  # so that the parts come in the order in which they end
@@ -256,4 +258,5 @@ def _sides(layer: Any) -> tuple[int, int]:
 
 
 def _is(layer: Any, kind: re.Pattern[str]) -> bool:
-    return any(kind.search(each.__name__) for each in type(layer).__mro__)
+    names = [layer.kind] if isinstance(layer, Sketch) else [each.__name__ for each in type(layer).__mro__]
+    return any(kind.search(name) for name in names)

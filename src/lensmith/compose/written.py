@@ -13,9 +13,11 @@ from typing import Any
 import yaml
 
 from lensmith import check
+from lensmith.boxes import Thresholds
 from lensmith.compose.auxiliary import Auxiliary
 from lensmith.compose.blocks import BLOCKS, Branches, InvertedResidual, Pool, Squeeze, Step
 from lensmith.compose.cells import CellGroup, Cells
+from lensmith.compose.detection.tasks import DETECTORS, YoloMaps, YoloOutput, YoloV1, YoloV2, YoloV3, YoloV3Tiny
 from lensmith.compose.layers import Conventions
 from lensmith.compose.learners import Autoencoder, UNet
 from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Steps
@@ -33,6 +35,11 @@ TASKS: Kinds = {
     "localise": Localise,
     "segment": Segment,
     "reconstruct": Reconstruct,
+    "yolo-v1": YoloV1,
+    "yolo-v2": YoloV2,
+    "yolo-v3": YoloV3,
+    "yolo-v3-tiny": YoloV3Tiny,
+    "yolo-maps": YoloMaps,
 }
 CONVENTIONS: Kinds = {"conventions": Conventions}
 AUXILIARIES: Kinds = {"auxiliary": Auxiliary}
@@ -49,8 +56,16 @@ _INSIDE: dict[tuple[type, str], Kinds] = {
     (Auxiliary, "pool"): {"pool": Pool},
     (Autoencoder, "encoder"): {"groups": Groups, "dense": Dense},
     (InvertedResidual, "squeeze"): {"squeeze": Squeeze},
+    (YoloMaps, "outputs"): {"yolo-output": YoloOutput},
+    **{(detector, "thresholds"): {"thresholds": Thresholds} for detector in DETECTORS},
 }
-_INNER: Kinds = {"group": Group, "cell-group": CellGroup, "squeeze": Squeeze}
+_INNER: Kinds = {
+    "group": Group,
+    "cell-group": CellGroup,
+    "squeeze": Squeeze,
+    "yolo-output": YoloOutput,
+    "thresholds": Thresholds,
+}
 _LISTS = (Groups, Steps)  # made of their one field's items
 _NAMES = {
     kind: name

@@ -1,7 +1,8 @@
-"""The real data that scikit-learn carries: nothing is downloaded."""
+"""The real data that scikit-learn carries, and scenes drawn of it: nothing is downloaded."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,13 +12,19 @@ import numpy as np
 
 from lensmith import check
 from lensmith.data.formats.arrays.memory import from_arrays, from_rows
+from lensmith.data.formats.arrays.scene_sets import digit_scenes, digit_windows, one_digit
 from lensmith.records import Records
 
-NAMES = ("breast-cancer", "diabetes", "digits", "linnerud", "wine")
+_DRAWN: dict[str, Callable[[], Records]] = {
+    "digit-scenes": digit_scenes,
+    "digit-windows": digit_windows,
+    "one-digit": one_digit,
+}
+NAMES = ("breast-cancer", "diabetes", "digits", "linnerud", "wine", *_DRAWN)
 
 
 def bundled(name: str) -> Records:
-    """Read one of the data sets that are installed with scikit-learn.
+    """Read one of the data sets that are installed with scikit-learn, or draw scenes of its digits.
 
     =============  ========  =====================================================  =====================
     name           examples  each is                                                target, task ``label``
@@ -27,7 +34,13 @@ def bundled(name: str) -> Records:
     wine           178       13 measures of a wine                                  3 classes
     diabetes       442       10 measures of a patient                               progress, one number
     linnerud       20        3 exercises done                                       3 numbers of the body
+    one-digit      1,500     a digit somewhere on a dark canvas of 64×64            ``digit``, 10 classes;
+                                                                                    ``place``, a box
+    digit-scenes   1,500     none to four digits on a dark canvas of 96×96          ``objects``, boxes
+    digit-windows  3,000     28×28 pixels that a digit fills, or the background     11 classes
     =============  ========  =====================================================  =====================
+
+    Drawn scenes come in three parts, of different digits.
 
     Raises:
         SettingError: no such data set; names the nearest.
@@ -38,6 +51,8 @@ def bundled(name: str) -> Records:
         (1797, 'digits:17', (8, 8, 1))
     """
     check.one_of("bundled data", name, NAMES)
+    if name in _DRAWN:
+        return replace(_DRAWN[name](), name=f"bundled:{name}")
     from sklearn import datasets  # here, for importing it takes a second
 
     records = _digits(datasets) if name == "digits" else _table(datasets, name)

@@ -1,26 +1,6 @@
-"""Rectangles as numbers: the formats they are written in, their area and how far two overlap.
+"""The formats that boxes are written in, their area, their edges, and whether they are boxes at all.
 
-Inside the program a box is ``xyxy`` in pixels; each reader and writer converts its own format. The
-last axis holds the four numbers:
-
-=========  ============================================
-xyxy       x1, y1, x2, y2: two opposite corners
-xywh       x1, y1, width, height: upper left corner, size
-cxcywh     x, y of the centre, width, height
-=========  ============================================
-
-With ``rel_`` before the name the numbers are shares of the image, 0..1: x and width of its width,
-y and height of its height. Coordinates are continuous: pixel (0, 0) covers x and y from 0 to 1, so a
-box of the whole image is ``0, 0, width, height``, and nothing is ever added to a width.
-
-float64 stays float64, float32 stays float32, and whole numbers become floating point. No box at all,
-``[]`` or shape ``(0, 4)``, is welcome everywhere.
-
->>> from lensmith import boxes
->>> boxes.convert([[10, 20, 30, 40]], "xywh", "xyxy").tolist()
-[[10.0, 20.0, 40.0, 60.0]]
->>> boxes.iou([[0, 0, 2, 2]], [[0, 0, 2, 2], [1, 0, 3, 2]]).round(3).tolist()
-[[1.0, 0.333]]
+See :mod:`lensmith.boxes` for the formats.
 """
 
 from __future__ import annotations
@@ -55,7 +35,7 @@ def convert(boxes: ArrayLike, source: str, target: str, *, size: tuple[int, int]
     """
     check.one_of("boxes.convert: source", source, FORMATS)
     check.one_of("boxes.convert: target", target, FORMATS)
-    numbers = _numbers(boxes).copy()
+    numbers = numbers_of(boxes).copy()
     source_layout, target_layout = source.removeprefix("rel_"), target.removeprefix("rel_")
     # Every layout is linear in x and in y, so one factor for each serves all of them.
     if source != source_layout and target == target_layout:
@@ -80,32 +60,9 @@ def area(boxes: ArrayLike) -> np.ndarray:
         >>> area([[0, 0, 3, 2], [5, 5, 5, 9]]).tolist()
         [6.0, 0.0]
     """
-    corners = _numbers(boxes)
+    corners = numbers_of(boxes)
     width, height = np.moveaxis(np.maximum(corners[..., 2:] - corners[..., :2], 0), -1, 0)
     return np.asarray(width * height)
-
-
-def iou(first: ArrayLike, second: ArrayLike) -> np.ndarray:
-    """Intersection over union (the Jaccard index) of every box of one set with every box of another.
-
-    Args:
-        first: shape ``(n, 4)``, ``xyxy``.
-        second: shape ``(m, 4)``, ``xyxy``, in the same unit.
-
-    Returns:
-        Shape ``(n, m)``, 0..1. Where neither box has an area it is 0.
-
-    Raises:
-        DataError: the boxes do not have the shape stated.
-    """
-    rows, columns = _table(first), _table(second)
-    low = np.maximum(rows[:, None, :2], columns[None, :, :2])
-    high = np.minimum(rows[:, None, 2:], columns[None, :, 2:])
-    shared = area(np.concatenate([low, high], axis=-1))
-    union = area(rows)[:, None] + area(columns)[None, :] - shared
-    overlap = np.zeros_like(shared)
-    np.divide(shared, union, out=overlap, where=union > 0)
-    return overlap
 
 
 def clip(boxes: ArrayLike, size: tuple[int, int]) -> np.ndarray:
@@ -122,7 +79,7 @@ def clip(boxes: ArrayLike, size: tuple[int, int]) -> np.ndarray:
         >>> clip([-5, 10, 50, 30], (20, 40)).tolist()
         [0.0, 10.0, 40.0, 20.0]
     """
-    corners = _numbers(boxes)
+    corners = numbers_of(boxes)
     return np.asarray(np.clip(corners, 0, _span(size).astype(corners.dtype)))
 
 
@@ -142,7 +99,7 @@ def validate(boxes: ArrayLike, place: str = "boxes") -> np.ndarray:
             ...
         lensmith.check.DataError: cat.xml: box 1: expected finite numbers, x1 < x2 and y1 < y2; got 5, 5, 5, 9
     """
-    corners = _table(boxes)
+    corners = table(boxes)
     fine = np.isfinite(corners).all(axis=1) & (corners[:, :2] < corners[:, 2:]).all(axis=1)
     if not fine.all():
         index = int(np.argmin(fine))
@@ -169,7 +126,7 @@ def _from_corners(corners: np.ndarray, layout: str) -> np.ndarray:
     return corners
 
 
-def _numbers(boxes: ArrayLike) -> np.ndarray:
+def numbers_of(boxes: ArrayLike) -> np.ndarray:
     array = np.asarray(boxes)
     if array.shape == (0,):  # what an empty list becomes
         array = array.reshape(0, 4)
@@ -179,8 +136,8 @@ def _numbers(boxes: ArrayLike) -> np.ndarray:
     return array.astype(np.result_type(array, np.float32), copy=False)
 
 
-def _table(boxes: ArrayLike) -> np.ndarray:
-    array = _numbers(boxes)
+def table(boxes: ArrayLike) -> np.ndarray:
+    array = numbers_of(boxes)
     if array.ndim != 2:
         raise check.DataError(check.sentence("boxes", "an array of shape (n, 4)", f"shape {array.shape}"))
     return array

@@ -1,0 +1,151 @@
+"""Records of drawn scenes: one digit to be found, several, or none; and what a window sees that slides over them.
+
+Training, validation and test examples are drawn of different digits, so that no digit is seen before it is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+import numpy as np
+
+from lensmith import check
+from lensmith.data.formats.arrays.scenes import (
+    NAMES,
+    SIDE,
+    Digits,
+    Placed,
+    handwritten,
+    paste,
+    picture,
+    scattered,
+)
+from lensmith.records import PARTS, Boxes, Labels, Record, Records, Target
+
+BACKGROUND = "background"
+
+_SHARES = (0.6, 0.2, 0.2)  # of the digits and of the examples, by part
+_JITTER, _AWAY = 1, 7  # pixels of 28 by which a digit in a window is off, and from which on the window holds none
+_GRAIN = 12.0  # the most that the canvas deviates from black, so that no two scenes without a digit are alike
+
+
+def one_digit(
+    digits: Digits | None = None,
+    *,
+    count: int = 1500,
+    size: tuple[int, int] = (64, 64),
+    sides: tuple[int, int] = (20, 40),
+    seed: int = 0,
+    name: str = "one-digit",
+) -> Records:
+    """Canvases with one digit each: which digit it is, task ``digit``, and the box around it, task ``place``.
+
+    Args:
+        digits: to draw from; left out, scikit-learn's.
+        count: of canvases; 60 % for training, 20 % each for validation and test, of different digits.
+        size: height and width of a canvas.
+        sides: the least and the largest side of a digit's picture.
+        seed: of everything.
+        name: what to call the records.
+    """
+    digits = digits or handwritten()
+    items: list[Record] = []
+    for part, digit, random in _dealt(digits, count, seed):
+        drawn = scattered(digits, [next(digit)], size=size, sides=sides, seed=random)
+        place = Boxes(drawn.boxes.xyxy, np.zeros(1, np.int64))
+        targets: dict[str, Target] = {"digit": int(drawn.boxes.classes[0]), "place": place}
+        items.append(Record(f"{name}:{len(items)}", image=_grained(drawn.image, random), targets=targets, part=part))
+    labels = {"digit": Labels("class", NAMES), "place": Labels("boxes", ("digit",))}
+    return Records(tuple(items), labels, name, layout=f"drawn scenes: {len(items)} with one digit")
+
+
+def digit_scenes(
+    digits: Digits | None = None,
+    *,
+    count: int = 1500,
+    most: int = 4,
+    size: tuple[int, int] = (96, 96),
+    sides: tuple[int, int] = (14, 36),
+    seed: int = 0,
+    name: str = "digit-scenes",
+) -> Records:
+    """Canvases with none to several digits, whose boxes and classes are the task ``objects``.
+
+    Args:
+        most: digits on a canvas, at least none; each number is as frequent as the others.
+        digits, count, size, sides, seed, name: as for :func:`one_digit`.
+    """
+    check.positive("digit-scenes.most", most)
+    digits = digits or handwritten()
+    items: list[Record] = []
+    for part, digit, random in _dealt(digits, count, seed):
+        chosen = [next(digit) for _ in range(int(random.integers(0, most + 1)))]
+        drawn = scattered(digits, chosen, size=size, sides=sides, seed=random)
+        items.append(
+            Record(
+                f"{name}:{len(items)}", image=_grained(drawn.image, random), targets={"objects": drawn.boxes}, part=part
+            )
+        )
+    labels = {"objects": Labels("boxes", NAMES)}
+    return Records(tuple(items), labels, name, layout=f"drawn scenes: {len(items)} with up to {most} digits")
+
+
+def digit_windows(
+    digits: Digits | None = None, *, count: int = 3000, side: int = SIDE, seed: int = 0, name: str = "digit-windows"
+) -> Records:
+    """What a window sees that slides over a scene: a digit that fills it, or the eleventh class, ``background``.
+
+    Every other window shows the background: a digit at least 7 of 28 pixels off, and in one case nothing at all.
+
+    Args:
+        digits, seed, name: as for :func:`one_digit`.
+        count: of windows.
+        side: of a window and of the digits, in pixels.
+    """
+    digits = digits or handwritten()
+    items: list[Record] = []
+    for part, digit, random in _dealt(digits, count, seed):
+        place, filled = next(digit), len(items) % 2 == 0
+        image = np.zeros((side, side, 1), np.uint8)
+        if items[1:] or filled:
+            top, left = _shift(random, side, near=filled)
+            one = Placed(place, top, left, side)
+            paste(image, picture(digits, one), one)
+        label = int(digits.classes[place]) if filled else len(NAMES)
+        items.append(Record(f"{name}:{len(items)}", image=_grained(image, random), targets={"label": label}, part=part))
+    labels = {"label": Labels("class", (*NAMES, BACKGROUND))}
+    return Records(tuple(items), labels, name, layout=f"drawn windows: {len(items)}, every other without a digit")
+
+
+def _dealt(digits: Digits, count: int, seed: int) -> Iterator[tuple[str, Iterator[int], np.random.Generator]]:
+    """For each example its part, an iterator that deals out that part's digits, each as often, and the generator."""
+    check.positive("scenes.count", count)
+    random = np.random.default_rng(seed)
+    ends = np.cumsum(_SHARES)
+    own = np.split(random.permutation(len(digits)), np.rint(ends[:-1] * len(digits)).astype(int))
+    ranges = np.diff(np.rint(np.array([0.0, *ends]) * count).astype(int))
+    for part, places, examples in zip(PARTS, own, ranges, strict=True):
+        if examples and not len(places):
+            raise check.DataError(check.sentence("digits", "enough for three parts, at least 5", f"{len(digits)}"))
+        deal = chain.from_iterable(random.permutation(places).tolist() for _ in iter(int, 1))
+        for _ in range(examples):
+            yield part, deal, random
+
+
+def _grained(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The image with noise of a strength that differs from scene to scene."""
+    noise = random.normal(0, random.uniform(_GRAIN / 3, _GRAIN), image.shape)
+    return np.clip(np.rint(image + np.abs(noise)), 0, 255).astype(np.uint8)
+
+
+def _shift(random: np.random.Generator, side: int, *, near: bool) -> tuple[int, int]:
+    """By how many rows and columns a digit is off the window's corner."""
+    scale = side / SIDE
+    if near:
+        top, left = random.integers(-_JITTER, _JITTER + 1, 2)
+        return round(float(top) * scale), round(float(left) * scale)
+    far = int(random.integers(_AWAY, SIDE - 1)) * (1 if random.random() < 0.5 else -1)
+    other = int(random.integers(-SIDE + 8, SIDE - 7))
+    top, left = (far, other) if random.random() < 0.5 else (other, far)
+    return round(top * scale), round(left * scale)
