@@ -25,8 +25,9 @@ float64 stays float64, float32 stays float32, and whole numbers become floating 
 
 from __future__ import annotations
 
+from lensmith.boxes.deltas import decode, encode
 from lensmith.boxes.formats import FORMATS, area, clip, convert, validate
-from lensmith.boxes.overlap import iou
+from lensmith.boxes.overlap import ciou, diou, giou, iou
 from lensmith.boxes.suppression import detections, nms, padded, soft_nms
 from lensmith.boxes.thresholds import Thresholds
 
@@ -34,9 +35,14 @@ __all__ = [
     "FORMATS",
     "Thresholds",
     "area",
+    "ciou",
     "clip",
     "convert",
+    "decode",
     "detections",
+    "diou",
+    "encode",
+    "giou",
     "iou",
     "nms",
     "padded",

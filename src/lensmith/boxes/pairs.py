@@ -57,7 +57,8 @@ class Sides:
         shared = np.maximum(width, 0) * np.maximum(height, 0)
         shared[self.classes != self.classes[place]] = 0
         union = self.area + self.area[place] - shared
-        return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+        quotient: np.ndarray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+        return quotient
 
 
 def overlapping(first: Sides, second: Sides, iou: float) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +85,8 @@ def _above(first: Sides, second: Sides, one: np.ndarray, other: np.ndarray, iou:
     union = first.area[one] + second.area[other] - shared
     # Where nothing is shared the quotient is no concern: 0 / 0 of two boxes without area.
     quotient = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
-    return near[quotient > iou]
+    fits: np.ndarray = near[quotient > iou]
+    return fits
 
 
 def _meeting(first: Sides, second: Sides, iou: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -92,10 +94,18 @@ def _meeting(first: Sides, second: Sides, iou: float) -> Iterator[tuple[np.ndarr
     if not len(first) or not len(second):
         return
     plan = _Plan.of(first, second, iou)
-    yield from _followers(first, second, plan)
-    if first is not second:  # in a set itself the other order is the same pairs again
-        for other, one in _followers(second, first, plan):
-            yield one, other
+    start = plan.number(second.classes, plan.strip_of(second.y1 - plan.top), second.x1)
+    order = np.argsort(start)
+    window, box = _windows(first, plan, start[order], within=first is second)
+    counts = window[1] - window[0]
+    ends = np.cumsum(counts)
+    done = 0
+    while done < len(box):
+        before = int(ends[done - 1]) if done else 0
+        stop = max(int(np.searchsorted(ends, before + CHUNK, "right")), done + 1)
+        which, other = _ranges(window[0, done:stop], counts[done:stop])
+        yield box[done + which], order[other]
+        done = stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +113,22 @@ class _Plan:
     """How boxes are sorted: by class, strip and left side, all three in one number.
 
     Args:
-        share: of its width or height within which a box has the partners that begin later: 1 − t.
+        iou: the threshold, t.
         left: where x begins.
         top: where y begins.
+        wide: width of the widest box.
         tall: height of the tallest box.
-        ratio: no partner is taller than this times the box: 1 / t.
         strip: height of a strip.
         strips: how many there are.
-        span: from one strip's numbers to the next one's: twice the width of all, so that windows stay apart.
+        span: from one strip's numbers to the next one's: more than any window is wide, so that they stay apart.
         slack: by which windows are wider at either end.
     """
 
-    share: float
+    iou: float
     left: float
     top: float
+    wide: float
     tall: float
-    ratio: float
     strip: float
     strips: int
     span: float
@@ -126,45 +136,59 @@ class _Plan:
 
     @classmethod
     def of(cls, first: Sides, second: Sides, iou: float) -> _Plan:
-        left, top = (min(float(a.min()), float(b.min())) for a, b in ((first.x1, second.x1), (first.y1, second.y1)))
-        right = max(float(side.max()) for one in (first, second) for side in (one.x1, one.x2))
-        bottom = max(float(side.max()) for one in (first, second) for side in (one.y1, one.y2))
-        heights = np.maximum(second.y2 - second.y1, 0)
-        tall = max(float((first.y2 - first.y1).max()), float(heights.max()), 0.0)
-        extent = bottom - top
-        usual = 2 * (1 - iou) * float(heights.mean()) / STRIPS
-        strip = max(usual, extent / MOST_STRIPS) or 1.0
-        strips = int(extent / strip) + 1
-        span = 2 * (right - left) or 1.0
-        cells = strips * (1 + max(int(first.classes.max()), int(second.classes.max())))
-        ratio = 1 / iou if iou else np.inf
-        return cls(1 - iou, left, top, tall, ratio, strip, strips, span, ROUNDING * span * cells)
+        both = (first, second)
+        left, top = min(float(one.x1.min()) for one in both), min(float(one.y1.min()) for one in both)
+        right, bottom = max(float(one.x1.max()) for one in both), max(float(one.y1.max()) for one in both)
+        wide, tall = (max(0.0, *(float(side.max()) for side in sides)) for sides in _extents(both))
+        usual = 2 * (1 - iou) * float(np.maximum(second.y2 - second.y1, 0).mean()) / STRIPS
+        strip = max(usual, (bottom - top) / MOST_STRIPS) or 1.0
+        strips = int((bottom - top) / strip) + 1
+        span = 2 * (right - left + wide) or 1.0
+        cells = strips * (1 + max(int(one.classes.max()) for one in both))
+        return cls(iou, left, top, wide, tall, strip, strips, span, ROUNDING * span * cells)
 
-    def strip_of(self, y: np.ndarray) -> np.ndarray:
-        """The strip of each y; the first and the last go on for ever."""
-        return np.clip((y - self.top) / self.strip, 0, self.strips - 1).astype(np.int64)
+    def number(self, classes: np.ndarray, strip: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """What boxes are sorted by."""
+        cell = classes * self.strips + strip
+        return np.asarray(cell * self.span + (x - self.left))
+
+    def strip_of(self, below: np.ndarray) -> np.ndarray:
+        """The strip of what lies so far below the top; the first and the last go on for ever."""
+        strip: np.ndarray = np.clip(below / self.strip, 0, self.strips - 1).astype(np.int64)
+        return strip
+
+    def reach(self, extent: np.ndarray, most: float) -> tuple[np.ndarray, np.ndarray]:
+        """How far before a box of this extent, and how far after where it begins, a partner may begin."""
+        # A partner's extent is no more than the box's own divided by t, nor than the largest of all.
+        with np.errstate(over="ignore"):
+            partner = np.minimum(most, extent / self.iou) if self.iou else np.full_like(extent, most)
+        return (1 - self.iou) * partner, (1 - self.iou) * extent
 
 
-def _followers(first: Sides, second: Sides, plan: _Plan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs in which the second box begins at or right of the first, within the first's reach."""
-    start = (second.classes * plan.strips + plan.strip_of(second.y1)) * plan.span + (second.x1 - plan.left)
-    order = np.argsort(start)
-    start = start[order]
-    height, width = np.maximum(first.y2 - first.y1, 0), np.maximum(first.x2 - first.x1, 0)
-    low = plan.strip_of(first.y1 - plan.share * np.minimum(plan.tall, plan.ratio * height) - ROUNDING * plan.tall)
-    high = plan.strip_of(first.y1 + plan.share * height + ROUNDING * plan.tall)
+def _extents(both: tuple[Sides, Sides]) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    return tuple(one.x2 - one.x1 for one in both), tuple(one.y2 - one.y1 for one in both)
+
+
+def _windows(first: Sides, plan: _Plan, start: np.ndarray, *, within: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Where in the sorted numbers the partners of each box may be: (2, windows) from and to, and each window's box.
+
+    Args:
+        first: whose partners are sought.
+        plan: how the others were sorted.
+        start: their numbers, sorted.
+        within: whether the others are the same boxes, so that each pair need be found from one side only.
+    """
+    width, height = np.maximum(first.x2 - first.x1, 0), np.maximum(first.y2 - first.y1, 0)
+    above, below = plan.reach(height, plan.tall)
+    top, slack = first.y1 - plan.top, ROUNDING * plan.strip * (plan.strips + 1)
+    low, high = plan.strip_of(top - above - slack), plan.strip_of(top + below + slack)
     box, strip = _ranges(low, high - low + 1)
-    begin = (first.classes[box] * plan.strips + strip) * plan.span + (first.x1[box] - plan.left) - plan.slack
-    window = np.searchsorted(start, begin, "left")
-    counts = np.searchsorted(start, begin + plan.share * width[box] + 2 * plan.slack, "right") - window
-    ends = np.cumsum(counts)
-    done = 0
-    while done < len(box):
-        before = int(ends[done - 1]) if done else 0
-        stop = max(int(np.searchsorted(ends, before + CHUNK, "right")), done + 1)
-        which, other = _ranges(window[done:stop], counts[done:stop])
-        yield box[done + which], order[other]
-        done = stop
+    place = plan.number(first.classes[box], strip, first.x1[box])
+    before, after = plan.reach(width, plan.wide)
+    begin = place - plan.slack - (0 if within else before[box])
+    return np.stack(
+        [np.searchsorted(start, begin, "left"), np.searchsorted(start, place + plan.slack + after[box], "right")]
+    ), box
 
 
 def _ranges(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,8 @@ from lensmith.boxes.pairs import Sides, overlapping
 from lensmith.boxes.thresholds import Thresholds
 
 FIRST_BLOCK = 128  # candidates of the first block; each later one has twice as many
+SOFT_METHODS = ("linear", "gaussian")
+ENDLESS = float(np.finfo(np.float32).max)
 COLUMNS = 6  # x1, y1, x2, y2, score, class
 
 
@@ -58,8 +60,8 @@ def nms(
     corners, values, kinds = _checked(boxes, scores, classes)
     order = _by_score(values, score)
     sides = Sides.of(corners[order], kinds[order])
-    kept = _greedy(sides, iou, len(order) if most is None else most)
-    return order[kept]
+    places: np.ndarray = order[_greedy(sides, iou, len(order) if most is None else most)]
+    return places
 
 
 def soft_nms(
@@ -125,6 +127,9 @@ def soft_nms(
 def detections(rows: ArrayLike, thresholds: Thresholds) -> np.ndarray:
     """What a detector found in an image: the rows of its output above the threshold that suppression leaves.
 
+    An untrained network's boxes may be endless (the exponential of a large number): such a side counts as the
+    largest float32. NaN is refused.
+
     Args:
         rows: floating point of shape ``(n, 5 + classes)``: x1, y1, x2, y2 in any unit, objectness, and the score of
             each class, which is objectness × probability already.
@@ -135,11 +140,11 @@ def detections(rows: ArrayLike, thresholds: Thresholds) -> np.ndarray:
         ones in the order of the rows, then of the classes.
 
     Raises:
-        DataError: the rows do not have the shape stated, or a number is not finite.
+        DataError: the rows do not have the shape stated, or a number is NaN.
 
     Example:
         >>> rows = [[0, 0, 4, 4, 0.9, 0.7, 0.1], [0, 0, 4, 3, 0.9, 0.8, 0.0], [5, 5, 9, 9, 0.5, 0.1, 0.4]]
-        >>> detections(rows, Thresholds()).round(1).tolist()
+        >>> detections(rows, Thresholds()).astype(float).round(3).tolist()
         [[0.0, 0.0, 4.0, 3.0, 0.8, 0.0], [5.0, 5.0, 9.0, 9.0, 0.4, 1.0]]
     """
     numbers = _detector_rows(rows)
@@ -148,7 +153,7 @@ def detections(rows: ArrayLike, thresholds: Thresholds) -> np.ndarray:
         places, classes = np.arange(len(numbers)), np.argmax(classed, axis=1)
     else:
         places, classes = np.nonzero(classed > np.float64(thresholds.score))
-    corners, scores = numbers[places, :4], classed[places, classes]
+    corners, scores = np.clip(numbers[places, :4], -ENDLESS, ENDLESS), classed[places, classes]
     kept = nms(
         corners,
         scores,
@@ -188,9 +193,6 @@ def padded(found: ArrayLike, most: int) -> np.ndarray:
     full[:, -1] = -1
     full[: len(array)] = array[:most]
     return full
-
-
-SOFT_METHODS = ("linear", "gaussian")
 
 
 def _greedy(sides: Sides, iou: float, most: int) -> np.ndarray:
@@ -265,7 +267,9 @@ def _detector_rows(rows: ArrayLike) -> np.ndarray:
     if numbers.ndim != 2 or numbers.shape[1] < COLUMNS or numbers.dtype.kind not in "fiu":
         expected = "numbers of shape (n, 5 + classes)"
         raise check.DataError(check.sentence("rows", expected, f"{numbers.dtype} of shape {numbers.shape}"))
-    if not np.isfinite(numbers).all():
-        place = int(np.argmin(np.isfinite(numbers).all(axis=1)))
-        raise check.DataError(check.sentence(f"row {place}", "finite numbers", "NaN or an infinite one"))
+    wrong = np.isnan(numbers).any(axis=1) | np.isinf(numbers[:, 5:]).any(axis=1)
+    if wrong.any():
+        came = ", ".join(f"{number:g}" for number in numbers[int(np.argmax(wrong)), :COLUMNS])
+        place = f"row {int(np.argmax(wrong))} of a detector's output"
+        raise check.DataError(check.sentence(place, "no NaN and finite scores", f"{came}, …"))
     return numbers.astype(np.result_type(numbers, np.float32), copy=False)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lensmith import __version__
-from lensmith.cli import audit, data, demo, doctor, evaluate, predict, probe, report, ship, stylize, train, zoo
+from lensmith.cli import audit, data, demo, detect, doctor, evaluate, predict, probe, report, ship, stylize, train, zoo
 
 app = typer.Typer(
     name="lensmith",
@@ -33,6 +33,6 @@ def lensmith(
     """Composable computer vision on Keras 3: compose, train, prove and ship a model on your own images."""
 
 
-for module in (demo, audit, train, evaluate, predict, probe, stylize, report, zoo, ship, doctor):
+for module in (demo, audit, train, evaluate, predict, detect, probe, stylize, report, zoo, ship, doctor):
     app.command(module.NAME)(module.command)
 app.add_typer(data.app)

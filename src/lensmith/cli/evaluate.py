@@ -15,7 +15,7 @@ NAME = "evaluate"
 
 def command(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A run, a saved model, a shipped artifact or a zoo name.")
+        Path, typer.Argument(metavar="MODEL", help="A run, a saved model, a shipped artifact, a zoo name or FILE.cfg.")
     ],
     source: Annotated[str, typer.Argument(metavar="DATA", help="A folder, table, archive or annotation file.")],
     part: Annotated[
@@ -24,13 +24,16 @@ def command(
     ] = None,
     format: FormatName = None,
     read: Read = None,
-    weights: Annotated[str | None, typer.Option(help="For a zoo name: imagenet, cifar10, or a file.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="For a zoo name: imagenet, or a file; for FILE.cfg its weights.")
+    ] = None,
+    names: Annotated[Path | None, typer.Option(help="For a Darknet network: a file with its classes.")] = None,
     as_json: show.Json = False,
 ) -> None:
     """Loss, metrics and counts of each class of MODEL on DATA."""
     from lensmith import runs
 
-    scores = runs.evaluate(model, source, part=part, weights=weights, read=spec_of(format, read))
+    scores = runs.evaluate(model, source, part=part, weights=weights, names=names, read=spec_of(format, read))
     console = show.console(as_json)
     values = scores.to_dict()
     for name, value in values.items():

@@ -220,6 +220,9 @@ def introduce(prepared: Prepared, console: Any) -> None:
     sizes = " / ".join(str(len(part)) for part in prepared.parts)
     shape = "x".join(str(size) for size in prepared.recipe.input)
     console.print(f"Split: {sizes} for training, validation and test. Model: input {shape}, {total:,} parameters.")
+    for task, anchors in prepared.anchors.items():
+        sizes = ", ".join(f"{width:.0f}x{height:.0f}" for width, height in anchors.sizes.tolist())
+        console.print(f"Anchors of {task}: {sizes} pixels; mean IoU with the boxes {anchors.mean_iou:.2f}.")
     console.print(_plan_lines(prepared.spec))
     if prepared.spec.ship is None:
         console.print("No artifact will be made.")

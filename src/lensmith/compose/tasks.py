@@ -15,14 +15,16 @@ from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose.detection.tasks import DETECTORS, Detector
 from lensmith.compose.layers import Maker, Tensor, check_activation, check_image, check_widths
+from lensmith.compose.overlap import OVERLAPS, OverlapLoss, iou
 
-BoxLoss = Literal["l2", "smooth-l1"]
-HeadPool = Literal["average", "max", "flatten", "average-last"]
+BoxLoss = Literal["l2", "smooth-l1", "iou", "giou", "diou", "ciou"]
+HeadPool = Literal["average", "max", "flatten", "average-last", "given"]
 OutputActivation = Literal["softmax", "sigmoid", "linear"]
-HEAD_POOLS: tuple[HeadPool, ...] = ("average", "max", "flatten", "average-last")
+HEAD_POOLS: tuple[HeadPool, ...] = ("average", "max", "flatten", "average-last", "given")
 PixelLoss = Literal["l2", "cross-entropy"]
 PIXEL_LOSSES: tuple[PixelLoss, ...] = ("l2", "cross-entropy")
-BOX_LOSSES: tuple[BoxLoss, ...] = ("l2", "smooth-l1")
+POINT_LOSSES: tuple[BoxLoss, ...] = ("l2", "smooth-l1")
+BOX_LOSSES: tuple[BoxLoss, ...] = (*POINT_LOSSES, *OVERLAPS)
 CORNERS = ("x1", "y1", "x2", "y2")
 
 
@@ -34,7 +36,8 @@ class Classify:
         classes: how many; at least 2.
         pool: how feature maps become a vector: global ``average``, global ``max``, ``flatten``, or ``average-last``: a
             1×1 convolution makes a map of each class, and the averages of the activated maps are the logits (Lin et
-            al. 2014, Network in Network, Section 3.2; SqueezeNet). It has no hidden layers.
+            al. 2014, Network in Network, Section 3.2; SqueezeNet). It has no hidden layers. With ``given`` the learner
+            gives the logits already, as a vector or as maps of one pixel, and the head has no layers with weights.
         hidden: widths of fully connected layers before the logits.
         dropout: share dropped after each hidden layer, or of the pooled vector when there is none; 0..1.
         activation: of the hidden layers, or of the maps.
@@ -138,41 +141,21 @@ class Regress:
         return self.values
 
 
-def iou(truth: Tensor, given: Tensor) -> Tensor:
-    """Intersection over union, box by box: a metric for :class:`Localise`.
-
-    Args:
-        truth: ``(batch, 4)``: x1, y1, x2, y2.
-        given: likewise, in the same unit.
-
-    Returns:
-        ``(batch,)``, 0..1; 0 where a box has no extent.
-    """
-    ops = keras.ops
-    truth = ops.cast(truth, given.dtype)
-    low, high = ops.maximum(truth[:, :2], given[:, :2]), ops.minimum(truth[:, 2:], given[:, 2:])
-    shared, first, second = (
-        ops.prod(ops.maximum(sides, 0), axis=-1)
-        for sides in (high - low, truth[:, 2:] - truth[:, :2], given[:, 2:] - given[:, :2])
-    )
-    return shared / ops.maximum(first + second - shared, 1e-12)
-
-
 @dataclass(frozen=True, slots=True)
 class Localise:
-    """Where the one object of an image is: its box as four numbers, x1, y1, x2, y2, shares of the image, 0..1.
+    """Where the one object of an image is: its box as four numbers, x1, y1, x2, y2, or its key points, x, y of each.
 
-    Targets are one box an image, or four numbers that are such shares already. Other arguments as for
-    :class:`Classify`.
+    All are shares of the image, 0..1. Targets are one box an image, or four numbers that are such shares already; or
+    key points, as many as ``points``. Other arguments as for :class:`Classify`.
 
     Args:
-        distance: what is trained on: ``l2``, the squared error, or ``smooth-l1``, which grows only linearly where a
-            side is off by more than a tenth of the image (Girshick 2015, Fast R-CNN, section 2.3).
+        distance: what is trained on: ``l2``, the squared error; ``smooth-l1``, which grows only linearly where a
+            number is off by more than a tenth of the image (Girshick 2015, Fast R-CNN, section 2.3); or, for a box,
+            one minus ``iou``, ``giou``, ``diou`` or ``ciou``: see :class:`~lensmith.compose.overlap.OverlapLoss`.
+        points: how many key points; 0 for a box.
     """
 
-    kind: ClassVar[str] = "boxes"
     output_activation: ClassVar[OutputActivation] = "linear"
-    metrics: ClassVar[tuple[Any, ...]] = ("mean_absolute_error", iou)
     bend: ClassVar[float] = 0.1  # where smooth-l1 turns linear
 
     distance: BoxLoss = "smooth-l1"
@@ -181,18 +164,35 @@ class Localise:
     dropout: float = 0.0
     activation: str = "relu"
     weight: float = 1.0
+    points: int = 0
 
     def __post_init__(self) -> None:
         check.one_of("localise.distance", self.distance, BOX_LOSSES)
+        if self.points != 0 or isinstance(self.points, bool):
+            check.positive("localise.points", self.points)
+            remedy = "Key points have no area to overlap"
+            check.one_of("localise.distance of points", self.distance, POINT_LOSSES, remedy)
         _check_head(self, "localise")
 
     @property
+    def kind(self) -> str:
+        """Of the labels."""
+        return "points" if self.points else "boxes"
+
+    @property
     def units(self) -> int:
-        return len(CORNERS)
+        return 2 * self.points or len(CORNERS)
+
+    @property
+    def metrics(self) -> tuple[Any, ...]:
+        """Of key points the mean error of a coordinate; of a box its overlap with the true one too."""
+        return ("mean_absolute_error",) if self.points else ("mean_absolute_error", iou)
 
     @property
     def loss(self) -> Any:
         """The Keras loss, by name or made."""
+        if self.distance in OVERLAPS:
+            return OverlapLoss(self.distance)
         return "mean_squared_error" if self.distance == "l2" else keras.losses.Huber(delta=self.bend)
 
 
@@ -278,6 +278,8 @@ Task = Head | Detector
 
 def takes(task: Task, kind: str, names: int) -> bool:
     """Whether a head can be trained on labels of this kind with so many names."""
+    if isinstance(task, Localise) and task.points:
+        return kind == "points" and names == task.points
     if isinstance(task, Localise):  # the boxes' classes do not matter
         return kind == "boxes" or (kind == "number" and names == task.units)
     if isinstance(task, DETECTORS):
@@ -288,8 +290,8 @@ def takes(task: Task, kind: str, names: int) -> bool:
 def _check_head(task: Pooled, place: str) -> None:
     check.one_of(f"{place}.pool", task.pool, HEAD_POOLS)
     object.__setattr__(task, "hidden", check_widths(f"{place}.hidden", task.hidden))
-    if task.hidden and task.pool == "average-last":
-        expected = "no hidden layers where the average comes last"
+    if task.hidden and task.pool in ("average-last", "given"):
+        expected = f"no hidden layers where the pool is {task.pool}"
         raise check.SettingError(check.sentence(f"{place}.hidden", expected, task.hidden))
     check.between(f"{place}.dropout", task.dropout, 0.0, 1.0)
     check_activation(f"{place}.activation", task.activation)
@@ -315,6 +317,8 @@ def build_head(task: Head, x: Tensor, make: Maker, name: str, *, source: tuple[i
         return make.activation(x, f"task-{name}-probabilities", "softmax")
     if isinstance(task, Reconstruct):
         return _reconstructed(task, x, make, name, source)
+    if task.pool == "given":
+        return _given(task, x, make, name)
     if task.pool == "average-last" and len(x.shape) == 4:
         return _averaged_last(task, x, make, name)
     x = _pooled(task, x, f"task-{name}-pool")
@@ -324,9 +328,22 @@ def build_head(task: Head, x: Tensor, make: Maker, name: str, *, source: tuple[i
         x = make.dropout(x, f"task-{name}-dropout{i}", task.dropout)
     if not task.hidden:
         x = make.dropout(x, f"task-{name}-dropout", task.dropout)
+    return _finished(task, make.dense(x, _last(task, name), task.units), make, name)
+
+
+def _last(task: Pooled, name: str) -> str:
+    """What the layer is called that gives a head's last numbers."""
+    if isinstance(task, Localise) and task.points:
+        return f"task-{name}-numbers"
+    return f"task-{name}-{'output' if task.output_activation == 'linear' else 'logits'}"
+
+
+def _finished(task: Pooled, x: Tensor, make: Maker, name: str) -> Tensor:
+    """The last numbers with their activation, or as x and y of each key point."""
+    if isinstance(task, Localise) and task.points:
+        return make.layers.Reshape((task.points, 2), name=f"task-{name}-output")(x)
     if task.output_activation == "linear":
-        return make.dense(x, f"task-{name}-output", task.units)
-    x = make.dense(x, f"task-{name}-logits", task.units)
+        return x
     return make.activation(x, f"task-{name}-probabilities", task.output_activation)
 
 
@@ -353,14 +370,20 @@ def _cut(x: Tensor, make: Maker, name: str, source: tuple[int, ...]) -> Tensor:
     return make.layers.Cropping2D(((0, height - wanted[0]), (0, width - wanted[1])), name=name)(x)
 
 
+def _given(task: Pooled, x: Tensor, make: Maker, name: str) -> Tensor:
+    """The learner's own numbers under the names of a head's."""
+    if math.prod(x.shape[1:]) != task.units:
+        expected = f"{task.units} numbers for an image, which the learner gives"
+        raise check.SettingError(check.sentence(f"task-{name}", expected, "×".join(map(str, x.shape[1:]))))
+    return _finished(task, make.layers.Flatten(name=_last(task, name))(x), make, name)
+
+
 def _averaged_last(task: Pooled, x: Tensor, make: Maker, name: str) -> Tensor:
     """A map of each class by a 1×1 convolution, activated; the logits are the maps' averages."""
     x = make.dropout(x, f"task-{name}-dropout", task.dropout)
     x = make.conv(x, f"task-{name}-maps", task.units, 1, bias=True)
     x = make.activation(x, f"task-{name}-maps-activation", task.activation)
-    linear = task.output_activation == "linear"
-    x = keras.layers.GlobalAveragePooling2D(name=f"task-{name}-{'output' if linear else 'logits'}")(x)
-    return x if linear else make.activation(x, f"task-{name}-probabilities", task.output_activation)
+    return _finished(task, keras.layers.GlobalAveragePooling2D(name=_last(task, name))(x), make, name)
 
 
 def _pooled(task: Pooled, x: Tensor, name: str) -> Tensor:

@@ -19,14 +19,22 @@ from lensmith.compose.blocks import BLOCKS, Branches, InvertedResidual, Pool, Sq
 from lensmith.compose.cells import CellGroup, Cells
 from lensmith.compose.detection.tasks import DETECTORS, YoloMaps, YoloOutput, YoloV1, YoloV2, YoloV3, YoloV3Tiny
 from lensmith.compose.layers import Conventions
-from lensmith.compose.learners import Autoencoder, UNet
+from lensmith.compose.learners import Autoencoder, LayerGraph, UNet
+from lensmith.compose.learners.layer_graph import GRAPH_LAYERS
 from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Steps
 from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Reconstruct, Regress, Segment
 
 Kinds = Mapping[str, type]
 
 STEMS: Kinds = {"conv-stem": ConvStem, "steps": Steps, "flatten": Flatten}
-LEARNERS: Kinds = {"groups": Groups, "dense": Dense, "cells": Cells, "u-net": UNet, "autoencoder": Autoencoder}
+LEARNERS: Kinds = {
+    "groups": Groups,
+    "dense": Dense,
+    "cells": Cells,
+    "u-net": UNet,
+    "autoencoder": Autoencoder,
+    "layer-graph": LayerGraph,
+}
 TASKS: Kinds = {
     "classify": Classify,
     "binary": Binary,
@@ -55,6 +63,7 @@ _INSIDE: dict[tuple[type, str], Kinds] = {
     (Group, "pool"): {"pool": Pool},
     (Auxiliary, "pool"): {"pool": Pool},
     (Autoencoder, "encoder"): {"groups": Groups, "dense": Dense},
+    (LayerGraph, "layers"): GRAPH_LAYERS,
     (InvertedResidual, "squeeze"): {"squeeze": Squeeze},
     (YoloMaps, "outputs"): {"yolo-output": YoloOutput},
     **{(detector, "thresholds"): {"thresholds": Thresholds} for detector in DETECTORS},
@@ -69,7 +78,7 @@ _INNER: Kinds = {
 _LISTS = (Groups, Steps)  # made of their one field's items
 _NAMES = {
     kind: name
-    for table in (STEMS, LEARNERS, BLOCKS, TASKS, CONVENTIONS, AUXILIARIES, _STEP, _INNER)
+    for table in (STEMS, LEARNERS, BLOCKS, TASKS, CONVENTIONS, AUXILIARIES, _STEP, _INNER, GRAPH_LAYERS)
     for name, kind in table.items()
 }
 

@@ -22,7 +22,7 @@ from lensmith.data.preprocess import Preprocessing, preprocessing
 from lensmith.data.resampling import resize, resize_matrix
 from lensmith.data.sheet import save_sheet, sheet
 from lensmith.data.splits import Split, folds, read_split, split, write_split
-from lensmith.data.targets import to_array
+from lensmith.data.targets import most_boxes, to_array
 
 __all__ = [
     "FORMATS",
@@ -49,6 +49,7 @@ __all__ = [
     "from_rows",
     "image_path",
     "mend",
+    "most_boxes",
     "photo",
     "preprocessing",
     "read",

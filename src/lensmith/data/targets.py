@@ -154,14 +154,20 @@ def check_target(target: Target, task: str, labels: Labels, source: str) -> None
 _DETECTOR = "Several objects in an image are for a detector, which is not trained this way"
 
 
-def to_array(records: Records, task: str) -> np.ndarray:
+def to_array(records: Records, task: str, *, several: int | None = None) -> np.ndarray:
     """All targets of one task as a model takes them.
+
+    Args:
+        records: the examples.
+        task: which targets.
+        several: of boxes: how many rows an image has, for a detector, see :func:`encode`; None where each image has
+            one box.
 
     Returns:
         ``class``: int32 ``(n,)``; ``classes``: float32 ``(n, k)`` of 0 and 1; ``number``: float32 ``(n, k)``;
         ``points``: float32 ``(n, k, 2)``, x and y as shares of the image, 0..1; ``boxes``, of which each image has
-        one: float32 ``(n, 4)``, x1, y1, x2, y2 as shares likewise. Masks, which would fill the memory, are made
-        batch by batch: see :func:`encode`.
+        one: float32 ``(n, 4)``, x1, y1, x2, y2 as shares likewise; with ``several``, float32 ``(n, several, 6)``.
+        Masks, which would fill the memory, are made batch by batch: see :func:`encode`.
 
     Raises:
         DataError: a record lacks the task, or its target is wrong, or has not one box; the line names the record.
@@ -178,7 +184,7 @@ def to_array(records: Records, task: str) -> np.ndarray:
 
     def one(record: Record) -> np.ndarray:
         size = record_size(record) if placed else (1, 1)
-        return encode(record.targets[task], task, labels, size, record.source)
+        return encode(record.targets[task], task, labels, size, record.source, several=several)
 
     if not placed:
         return np.stack([one(record) for record in records])
@@ -198,7 +204,9 @@ def check_has(record: Record, task: str) -> None:
         raise check.DataError(f"{record.source}: has no target for the task {task!r}{remedy}")
 
 
-def encode(target: Target, task: str, labels: Labels, size: tuple[int, int], source: str) -> np.ndarray:
+def encode(
+    target: Target, task: str, labels: Labels, size: tuple[int, int], source: str, *, several: int | None = None
+) -> np.ndarray:
     """One target as a model takes it, in the forms of :func:`to_array` without the first axis.
 
     Args:
@@ -207,9 +215,12 @@ def encode(target: Target, task: str, labels: Labels, size: tuple[int, int], sou
         labels: what it means.
         size: height and width in pixels of the image that points and boxes lie in.
         source: for messages.
+        several: of boxes, for a detector: how many rows there are, ``(several, 6)``: x1, y1, x2, y2 as shares of the
+            image, the class, and 1, or 0 for a crowd or a difficult object, which is neither learnt nor punished. Rows
+            without an object have class -1 and else zeros.
 
     Raises:
-        DataError: an image has not one box; names the record.
+        DataError: an image has not one box, or more than there are rows; names the record.
 
     Example:
         >>> encode((0, 2), "marks", Labels("classes", ("a", "b", "c")), (1, 1), "photo.png").tolist()
@@ -222,6 +233,8 @@ def encode(target: Target, task: str, labels: Labels, size: tuple[int, int], sou
     if labels.kind == "points":
         shares: np.ndarray = np.asarray(target, np.float64) / (size[1], size[0])
         return shares.astype(np.float32)
+    if labels.kind == "boxes" and several is not None:
+        return _rows(target, size, several, f"{source}: {task}")
     if labels.kind == "boxes":
         if not isinstance(target, Boxes) or len(target) != 1:
             got = f"{len(target)} boxes" if isinstance(target, Boxes) else "none"
@@ -230,6 +243,25 @@ def encode(target: Target, task: str, labels: Labels, size: tuple[int, int], sou
     hot = np.zeros(len(labels.names), np.float32)
     hot[list(target)] = 1  # type: ignore[arg-type]
     return hot
+
+
+def _rows(target: Target, size: tuple[int, int], several: int, place: str) -> np.ndarray:
+    """The objects of an image as a detector takes them."""
+    if not isinstance(target, Boxes) or len(target) > several:
+        got = f"{len(target)}" if isinstance(target, Boxes) else "none"
+        raise check.DataError(check.sentence(place, f"at most {several} boxes", got))
+    rows = np.zeros((several, 6), np.float32)
+    rows[:, 4] = -1
+    found = rows[: len(target)]
+    found[:, :4] = boxes.convert(target.xyxy, "xyxy", "rel_xyxy", size=size)
+    found[:, 4] = target.classes
+    found[:, 5] = ~(target.crowd | target.difficult)
+    return rows
+
+
+def most_boxes(records: Records, task: str) -> int:
+    """The largest number of boxes that an image of these has in a task, at least 1."""
+    return max((len(target) for one in records if isinstance(target := one.targets.get(task), Boxes)), default=1) or 1
 
 
 def one_hot(classes: np.ndarray, count: int) -> np.ndarray:

@@ -89,9 +89,15 @@ def objects(truth: Tensor) -> Objects:
     truth = ops.cast(ops.convert_to_tensor(truth), "float32")
     x1, y1, x2, y2, classes, counted = (truth[..., place] for place in range(6))
     present = ops.logical_and(classes >= 0, ops.logical_and(x2 > x1, y2 > y1))
-    safe = [ops.where(present, side, other) for side, other in ((x1, 0.0), (y1, 0.0), (x2, 1.0), (y2, 1.0))]
-    kinds = ops.cast(ops.where(present, classes, 0.0), "int32")
-    return Objects(*safe, kinds, present, ops.logical_and(present, counted > 0.5))
+    return Objects(
+        x1=ops.where(present, x1, 0.0),
+        y1=ops.where(present, y1, 0.0),
+        x2=ops.where(present, x2, 1.0),
+        y2=ops.where(present, y2, 1.0),
+        classes=ops.cast(ops.where(present, classes, 0.0), "int32"),
+        present=present,
+        learned=ops.logical_and(present, counted > 0.5),
+    )
 
 
 def in_cell(centre: Tensor, count: Tensor) -> Tensor:
@@ -170,9 +176,7 @@ def _kinds(grids: Sequence[Grid]) -> np.ndarray:
     rows, first = [], 0
     for grid in grids:
         count = len(grid.anchors)
-        rows += [
-            (first, count, grid.columns, grid.rows, number, *grid.anchors[number]) for number in range(count)
-        ]
+        rows += [(first, count, grid.columns, grid.rows, number, *grid.anchors[number]) for number in range(count)]
         first += grid.rows * grid.columns * count
     return np.array(rows, np.float64)
 
@@ -180,10 +184,10 @@ def _kinds(grids: Sequence[Grid]) -> np.ndarray:
 def responsible(things: Objects, boxes: Tensor, grid: Grid) -> Asked:
     """Of the boxes predicted in the cell where an object's centre lies, the one that overlaps it most (YOLO v1).
 
-    "At training time we only want one bounding box predictor to be responsible for each object. We assign one predictor
-    … based on which prediction has the highest current IOU" (section 2). Where none overlaps it, it is the one of least
-    squared distance in centre and size, as in Darknet; of equal ones the first. A cell has one set of classes and so one
-    object: the last one whose centre lies in it. (Darknet shuffles the objects and keeps the first.)
+    "We assign one predictor to be "responsible" for predicting an object based on which prediction has the highest
+    current IOU with the ground truth" (section 2.2). Where none overlaps it, it is the one of least squared distance in
+    centre and size, as in Darknet; of equal ones the first. A cell has one set of classes and so one object: the last
+    one whose centre lies in it. (Darknet shuffles the objects and keeps the first.)
 
     Args:
         things: the objects.
@@ -193,7 +197,8 @@ def responsible(things: Objects, boxes: Tensor, grid: Grid) -> Asked:
     ops = keras.ops
     count, cells = len(grid.anchors), grid.rows * grid.columns
     cell = in_cell(things.centre_y, grid.rows) * grid.columns + in_cell(things.centre_x, grid.columns)
-    by_cell = ops.reshape(ops.stop_gradient(boxes), (-1, cells, count * 4))
+    boxes = ops.stop_gradient(ops.convert_to_tensor(boxes))
+    by_cell = ops.reshape(boxes, (-1, cells, count * 4))
     near = ops.take_along_axis(by_cell, cell[..., None], axis=1)
     x1, y1, x2, y2 = (near[..., side::4] for side in range(4))
     shared, union = _overlap((x1, y1, x2, y2), tuple(side[..., None] for side in things[:4]))

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from lensmith import check
 from lensmith.data.overlay import Colour, colour_of
 from lensmith.detect.finding import Found
 
 READABLE = 320  # pixels: the longer side from which names can be read; smaller pictures are drawn enlarged
-_LINE, _LETTER = 0.0035, 0.022  # of the mean of height and width: the width of lines, the size of letters
+_LINE, _LETTER = 0.0035, 0.021  # of the mean of height and width: the width of lines, the size of letters
 _LEAST_LETTER = 11  # pixels
+_SMALL = 0.6  # of the letters' size: for small boxes, whose names would hide too much else
+_IN_BOX = 0.25  # of a box's shorter side: as large as letters are unless the limits say otherwise
+_HIDES_NAME = 3.0  # how much worse it is to hide a name than to hide what is in a small box
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 Area = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels
@@ -26,13 +30,16 @@ class _Pen:
 
     line: int
     letter: int
-    pad: int
 
     @staticmethod
     def of(size: tuple[int, int]) -> _Pen:
         mean = (size[0] + size[1]) / 2
-        letter = max(_LEAST_LETTER, round(_LETTER * mean))
-        return _Pen(max(2, round(_LINE * mean)), letter, max(2, letter // 5))
+        return _Pen(max(2, round(_LINE * mean)), max(_LEAST_LETTER, round(_LETTER * mean)))
+
+    def letter_for(self, box: Area) -> int:
+        """The size of the letters of a box's name."""
+        least = max(_LEAST_LETTER, round(_SMALL * self.letter))
+        return min(max(round(_IN_BOX * min(box[2] - box[0], box[3] - box[1])), least), self.letter)
 
 
 def draw(picture: np.ndarray, found: Found) -> np.ndarray:
@@ -62,9 +69,9 @@ def draw(picture: np.ndarray, found: Found) -> np.ndarray:
     colours = [colour_of(index) for index in found.classes.tolist()]
     for box, colour in reversed(list(zip(boxes, colours, strict=True))):  # the best last, so that it lies on top
         brush.rectangle(box, outline=colour, width=min(pen.line, *_thickest(box)))
-    placed: list[Area] = []
-    for box, colour, text in zip(boxes, colours, _texts(found), strict=True):
-        placed.append(_write(brush, pen, box, colour, text, canvas.size, placed))
+    labels = _labels(boxes, _texts(found), pen, canvas.size)
+    for label, colour in reversed(list(zip(labels, colours, strict=True))):
+        _write(brush, label, colour)
     return np.asarray(canvas)
 
 
@@ -111,42 +118,57 @@ def _thickest(box: Area) -> tuple[int, int]:
     return max(1, (box[2] - box[0]) // 4), max(1, (box[3] - box[1]) // 4)
 
 
-def _write(
-    brush: ImageDraw.ImageDraw,
-    pen: _Pen,
-    box: Area,
-    colour: Colour,
-    text: str,
-    size: tuple[int, int],
-    placed: Sequence[Area],
+@dataclass(frozen=True, slots=True, eq=False)
+class _Label:
+    """A name, where its ground lies, and how it is written."""
+
+    text: str
+    area: Area
+    font: ImageFont.FreeTypeFont
+    pad: int
+
+
+def _labels(boxes: Sequence[Area], texts: Sequence[str], pen: _Pen, size: tuple[int, int]) -> list[_Label]:
+    """The names of boxes; the best has the first choice of a place."""
+    labels: list[_Label] = []
+    for box, text in zip(boxes, texts, strict=True):
+        font = _font(pen.letter_for(box))
+        pad = max(2, round(font.size) // 5)
+        short = _shortened(text, font, size[0] - 2 * pad)
+        ascent, descent = font.getmetrics()
+        extent = round(font.getlength(short)) + 2 * pad, min(ascent + descent + pad, size[1])
+        small = [one for one in boxes if _extent(one) < 2 * extent[0] * extent[1]]
+        area = _room(box, extent, size, [label.area for label in labels], small)
+        labels.append(_Label(short, area, font, pad))
+    return labels
+
+
+def _write(brush: ImageDraw.ImageDraw, label: _Label, colour: Colour) -> None:
+    left, top, right, bottom = label.area
+    brush.rectangle((left, top, right - 1, bottom - 1), fill=colour)
+    brush.text((left + label.pad, top + label.pad // 2), label.text, fill=ink_on(colour), font=label.font)
+
+
+def _room(
+    box: Area, label: tuple[int, int], size: tuple[int, int], placed: Sequence[Area], small: Sequence[Area]
 ) -> Area:
-    """Write a name on a ground of its colour; returns where."""
-    font = _font(pen.letter)
-    text = _shortened(text, font, size[0] - 2 * pen.pad)
-    ascent, descent = font.getmetrics()
-    width, height = round(font.getlength(text)) + 2 * pen.pad, ascent + descent + pen.pad
-    area = _room(box, (width, min(height, size[1])), size, placed)
-    brush.rectangle((area[0], area[1], area[2] - 1, area[3] - 1), fill=colour)
-    brush.text((area[0] + pen.pad, area[1] + pen.pad // 2), text, fill=ink_on(colour), font=font)
-    return area
-
-
-def _room(box: Area, label: tuple[int, int], size: tuple[int, int], placed: Sequence[Area]) -> Area:
-    """Where a label goes: above the box, in it, below it or at its right side, the first that is free."""
+    """Where a label goes: above its box, in it, below it or beside it, wherever it hides least."""
     width, height = label
-    left, top, right, bottom = box
-    free = [
+    left, top, right, bottom = box[0], box[1], box[2] + 1, box[3] + 1
+    wanted = [
         (left, top - height),
         (left, top),
-        (left, bottom + 1),
-        (left, bottom + 1 - height),
-        (right + 1 - width, top),
-        (right + 1 - width, bottom + 1 - height),
+        (left, bottom),
+        (left, bottom - height),
+        (right, top),
+        (left - width, top),
+        (right - width, top - height),
+        (right - width, bottom),
     ]
-    # What would leave the picture is moved into it, sideways always, up and down only if nothing else is left.
-    areas = [_moved_in(place, label, size) for place in free]
-    fitting = [area for area, place in zip(areas, free, strict=True) if area[1] == place[1]] or areas
-    return next((area for area in fitting if not _meets(area, placed)), fitting[0])
+    areas = [_moved_in(place, label, size) for place in wanted]
+    # What would leave the picture is moved into it; upwards or downwards only if nothing else is left.
+    fitting = [area for area, place in zip(areas, wanted, strict=True) if area[1] == place[1]] or areas
+    return min(fitting, key=lambda area: _HIDES_NAME * _hidden(area, placed) + _hidden(area, small))
 
 
 def _moved_in(place: tuple[int, int], label: tuple[int, int], size: tuple[int, int]) -> Area:
@@ -154,10 +176,17 @@ def _moved_in(place: tuple[int, int], label: tuple[int, int], size: tuple[int, i
     return x, y, x + label[0], y + label[1]
 
 
-def _meets(area: Area, others: Iterable[Area]) -> bool:
-    return any(
-        area[0] < other[2] and other[0] < area[2] and area[1] < other[3] and other[1] < area[3] for other in others
+def _hidden(area: Area, others: Iterable[Area]) -> int:
+    """How many pixels of others it hides."""
+    return sum(
+        max(0, min(area[2], other[2]) - max(area[0], other[0]))
+        * max(0, min(area[3], other[3]) - max(area[1], other[1]))
+        for other in others
     )
+
+
+def _extent(box: Area) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
@@ -173,5 +202,5 @@ def _font(letter: int) -> ImageFont.FreeTypeFont:
     """Pillow's own font; unpacking it takes longer than writing with it."""
     font = ImageFont.load_default(letter)
     if not isinstance(font, ImageFont.FreeTypeFont):
-        raise TypeError("this Pillow was built without FreeType, which its wheels have")
+        raise check.LensmithError("this Pillow writes no letters of any size: it was built without FreeType")
     return font

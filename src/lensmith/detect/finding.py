@@ -13,12 +13,12 @@ from lensmith import check
 from lensmith.boxes import Thresholds, clip
 from lensmith.data.images import decode
 from lensmith.detect.tiles import Place, Tiles, merge
-from lensmith.records import Labels
+from lensmith.records import Labels, Record
 
-Picture = np.ndarray | Path | str  # uint8 (h, w, channels), or an image file
+Picture = Record | np.ndarray | Path | str  # uint8 pixels (h, w, channels), an image file, or a record of either
 
-_AT_ONCE = 8  # pictures or tiles that enter the model together
-_PIXELS = 2**25  # of pictures that enter together: 100 MB
+AT_ONCE = 8  # pictures or tiles that enter the model together
+BYTES = 10**8  # of such pictures at most, if there is more than one
 _BEFORE_CHOOSING = 1000  # found before some classes are chosen, so that others do not take their places
 
 
@@ -98,26 +98,29 @@ class Finder:
         Raises:
             DataError: one cannot be read; it is named.
         """
-        pixels = [decode(picture, 3, place=f"picture {index + 1}") for index, picture in enumerate(pictures)]
+        read = [_read(picture, f"picture {index + 1}") for index, picture in enumerate(pictures)]
         if self.tiles is None:
-            return [self._found(rows, _size(one)) for one, rows in zip(pixels, self._predicted(pixels), strict=True)]
-        return [self._in_tiles(one, self.tiles) for one in pixels]
+            return [self._found(rows, _size(one)) for one, rows in zip(read, self._predicted(read), strict=True)]
+        return [self._in_tiles(one, self.tiles) for one in read]
 
-    def _in_tiles(self, pixels: np.ndarray, tiles: Tiles) -> Found:
-        size = _size(pixels)
+    def _in_tiles(self, picture: Record, tiles: Tiles) -> Found:
+        size, pixels = _size(picture), _pixels(picture)
         places = tiles.places(size)
-        crops = [pixels[y1:y2, x1:x2] for x1, y1, x2, y2 in places]
+        crops = [
+            Record(f"{picture.source}: tile {index + 1}", image=pixels[y1:y2, x1:x2])
+            for index, (x1, y1, x2, y2) in enumerate(places)
+        ]
         rows = [_moved(one, place) for one, place in zip(self._predicted(crops), places, strict=True)]
-        merged = merge(rows, places, size, replace(self.thresholds, most=self._asked().most))
+        merged = merge(rows, places, size, tiles, self._asked())
         return self._found(merged, size)
 
-    def _predicted(self, pictures: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    def _predicted(self, pictures: Sequence[Record]) -> Iterator[np.ndarray]:
         """Of each picture float32 (k, 6), in its pixels."""
         asked = self._asked()
         for batch in _batches(pictures):
             outputs = self.model.predict(batch, thresholds=asked)[self.task]
-            for pixels, rows in zip(batch, outputs, strict=True):
-                yield _in_pixels(np.asarray(rows), _size(pixels))
+            for picture, rows in zip(batch, outputs, strict=True):
+                yield _in_pixels(np.asarray(rows), _size(picture))
 
     def _asked(self) -> Thresholds:
         """What the model is asked for: more than is told of, where only some classes are."""
@@ -208,17 +211,30 @@ def _index(name: str, names: Sequence[str]) -> int:
     raise check.SettingError(check.sentence("classes", expected, repr(name), remedy))
 
 
-def _batches(pictures: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
+def _batches(pictures: Sequence[Record]) -> Iterator[list[Record]]:
     """A few at a time, so that they and what the model makes of them fit in memory."""
-    batch: list[np.ndarray] = []
+    batch: list[Record] = []
     for picture in pictures:
-        full = len(batch) == _AT_ONCE or sum(one.size for one in batch) + picture.size > 3 * _PIXELS
-        if batch and full:
+        if len(batch) == AT_ONCE or (batch and sum(_pixels(one).size for one in [*batch, picture]) > BYTES):
             yield batch
             batch = []
         batch.append(picture)
     if batch:
         yield batch
+
+
+def _read(picture: Picture, name: str) -> Record:
+    """The picture as pixels (h, w, 3), with a name for refusals."""
+    content = picture.image if isinstance(picture, Record) else picture
+    source = picture.source if isinstance(picture, Record) else name
+    if content is None:
+        raise check.DataError(check.sentence(source, "an image", "a row of numbers"))
+    source = source if isinstance(content, np.ndarray) else str(content)
+    return Record(source, image=decode(content, 3, place=source))
+
+
+def _pixels(picture: Record) -> np.ndarray:
+    return np.asarray(picture.image)
 
 
 def _in_pixels(rows: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -236,5 +252,6 @@ def _moved(rows: np.ndarray, place: Place) -> np.ndarray:
     return moved
 
 
-def _size(pixels: np.ndarray) -> tuple[int, int]:
-    return pixels.shape[0], pixels.shape[1]
+def _size(picture: Record) -> tuple[int, int]:
+    height, width = _pixels(picture).shape[:2]
+    return height, width

@@ -4,21 +4,24 @@ A detector takes a picture at one small size, and what is small in a big picture
 into tiles that overlap, each is looked at by itself, and the whole picture once more for what is larger than a tile
 (Akyon et al. 2022, Slicing Aided Hyper Inference, section 3).
 
-An object on the border between two tiles is found in parts. What becomes of them is decided by one question: of two
-detections of the same class from different tiles, do they agree in the part of the picture that both tiles see? There
-both must say the same, and their boxes, cut to that part, overlap by an IoU of at least one half.
+An object on the border between two tiles is found in parts, and one where they overlap twice. A detection that keeps
+clear of its tile's inner edges shows a whole object, one that reaches such an edge a part. Of the same class,
 
-1. A detection that keeps clear of its tile's inner edges shows a whole object. Of those, ordinary suppression keeps
-   the best.
-2. One that reaches an inner edge is a part. It is dropped where a whole one agrees with it.
-3. Parts that agree with each other, directly or through others, are joined: their box holds them all, and their score
+1. of whole ones that overlap too much the best stays, as in any picture;
+2. a whole one is dropped where a larger and better one covers three quarters of it and reaches beyond its tile: the
+   other tile sees all that this one sees there, and what this one shows is a part that seemed whole;
+3. of the whole picture and a tile that is as good for an object (it fits into what neighbouring tiles share), the
+   better of their boxes stays if they share half of the smaller: at two sizes the same object may look rather unlike;
+4. a part is dropped where a whole one from elsewhere agrees with it, or covers it as in 2. Two agree that, in what both
+   tiles see, say the same: their boxes, cut to that, overlap by an IoU of at least one half;
+5. parts that agree with each other, directly or through others, are joined: their box holds them all, and their score
    is the highest.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +35,8 @@ from lensmith.boxes.suppression import nms
 Place = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels of the picture
 
 _AGREE = 0.5  # IoU in what both tiles see
+_COVERED = 0.75  # of a part's area, by what it is a part of
+_SHARED = 0.5  # of the smaller box's area
 _NEAR = 0.02  # of a tile's shorter side: as far from an edge as a box may end and still be cut by it
 _LEAST_OVERLAP, _MOST_OVERLAP = 0.05, 0.9
 
@@ -80,50 +85,70 @@ class Tiles:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _One:
+    """A detection ``row`` (6,), and the tile it was seen in, ``tile`` (4,): float64, pixels of the picture."""
+
+    row: np.ndarray
+    tile: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """Detections ``rows`` (n, 6), and the tile each was seen in, ``tiles`` (n, 4): float64, pixels of the picture."""
+    """Several: ``rows`` (n, 6) and ``tiles`` (n, 4)."""
 
     rows: np.ndarray
     tiles: np.ndarray
 
+    def __iter__(self) -> Iterator[_One]:
+        return (_One(row, tile) for row, tile in zip(self.rows, self.tiles, strict=True))
+
     def take(self, places: np.ndarray) -> _Seen:
         return _Seen(self.rows[places], self.tiles[places])
 
+    def drop(self, because_of: Callable[[_One], np.ndarray]) -> _Seen:
+        """Those for which there is no other that drops them."""
+        stays = [not because_of(one).any() for one in self]
+        return self.take(np.flatnonzero(np.array(stays, bool)))
+
 
 def merge(
-    found: Sequence[np.ndarray], places: Sequence[Place], size: tuple[int, int], thresholds: Thresholds
+    found: Sequence[np.ndarray], places: Sequence[Place], size: tuple[int, int], tiles: Tiles, thresholds: Thresholds
 ) -> np.ndarray:
     """What was found in tiles as what is in the picture; the rule is told above.
 
     Args:
-        found: for each tile float ``(k, 6)``: x1, y1, x2, y2 in pixels of the picture, score, class.
-        places: the tiles.
+        found: for each place float ``(k, 6)``: x1, y1, x2, y2 in pixels of the picture, score, class.
+        places: as ``tiles.places(size)`` gives them.
         size: height and width of the picture in pixels.
+        tiles: how it was cut.
         thresholds: ``iou``, ``most`` and ``classwise`` are those of suppression; without ``classwise``, detections
-            of different classes may agree too, and the better one's class counts.
+            of different classes count as of the same, and the better one's class is told.
 
     Returns:
         float32 ``(k, 6)``, best first, at most ``thresholds.most``.
 
     Example:
-        >>> left, right = [[60, 10, 100, 30, 0.6, 0]], [[80, 10, 130, 30, 0.8, 0]]
-        >>> tiles = [(0, 0, 100, 100), (80, 0, 180, 100)]
-        >>> merge([np.array(left), np.array(right)], tiles, (100, 180), Thresholds()).round(1).tolist()
-        [[60.0, 10.0, 130.0, 30.0, 0.8, 0.0]]
+        >>> left, right = [[60, 10, 100, 30, 0.5, 0]], [[75, 10, 130, 30, 0.75, 0]]
+        >>> tiles = Tiles(100, overlap=0.2, whole=False)
+        >>> places = tiles.places((100, 175))
+        >>> merge([np.array(left), np.array(right)], places, (100, 175), tiles, Thresholds()).tolist()
+        [[60.0, 10.0, 130.0, 30.0, 0.75, 0.0]]
     """
     counts = [len(rows) for rows in found]
     if not sum(counts):
         return np.zeros((0, 6), np.float32)
     rows = np.concatenate([np.asarray(rows, np.float64).reshape(-1, 6) for rows in found])
     seen = _Seen(rows, np.repeat(np.asarray(places, np.float64), counts, axis=0))
-    cut = _cut(seen, size)
+    cut, alike = _cut(seen, size), thresholds.classwise
     whole = seen.take(np.flatnonzero(~cut))
     whole = whole.take(_best(whole.rows, thresholds, most=None))
+    whole = whole.drop(lambda one: _covering(one, whole, alike) & _as_fine(one, whole))
+    whole = whole.drop(lambda one: _twice(one, whole, tiles, size, alike))
     parts = seen.take(np.flatnonzero(cut))
-    hidden = [bool(_agreeing(parts, index, whole, thresholds.classwise).any()) for index in range(len(parts.rows))]
-    left = parts.take(np.flatnonzero(~np.asarray(hidden, bool)))
-    everything = np.concatenate([whole.rows, _joined(left, thresholds.classwise)])
-    return everything[_best(everything, thresholds, most=thresholds.most)].astype(np.float32)
+    left = parts.drop(lambda one: _agreeing(one, whole, alike) | _covering(one, whole, alike))
+    everything = np.concatenate([whole.rows, _joined(left, alike)])
+    best: np.ndarray = everything[_best(everything, thresholds, most=thresholds.most)].astype(np.float32)
+    return best
 
 
 def _cut(seen: _Seen, size: tuple[int, int]) -> np.ndarray:
@@ -140,21 +165,58 @@ def _cut(seen: _Seen, size: tuple[int, int]) -> np.ndarray:
 
 def _best(rows: np.ndarray, thresholds: Thresholds, most: int | None) -> np.ndarray:
     classes = rows[:, 5].astype(np.int64) if thresholds.classwise else None
-    return nms(rows[:, :4], rows[:, 4], iou=thresholds.iou, most=most, classes=classes)
+    places: np.ndarray = nms(rows[:, :4], rows[:, 4], iou=thresholds.iou, most=most, classes=classes)
+    return places
 
 
-def _agreeing(parts: _Seen, index: int, others: _Seen, classwise: bool) -> np.ndarray:
-    """Which of ``others`` say of what both tiles see the same as one of the parts: bool (m,)."""
-    row, tile = parts.rows[index], parts.tiles[index]
-    low, high = np.maximum(tile[:2], others.tiles[:, :2]), np.minimum(tile[2:], others.tiles[:, 2:])
+def _agreeing(one: _One, others: _Seen, classwise: bool) -> np.ndarray:
+    """Which of the others say the same of what both tiles see: bool (m,)."""
+    low, high = np.maximum(one.tile[:2], others.tiles[:, :2]), np.minimum(one.tile[2:], others.tiles[:, 2:])
     shared = np.concatenate([low, np.maximum(low, high)], axis=1)
-    mine, theirs = _within(row[None, :4], shared), _within(others.rows[:, :4], shared)
-    both = area(
-        np.concatenate([np.maximum(mine[:, :2], theirs[:, :2]), np.minimum(mine[:, 2:], theirs[:, 2:])], axis=1)
-    )
+    mine, theirs = _within(one.row[None, :4], shared), _within(others.rows[:, :4], shared)
+    both = _both(mine, theirs)
     union = area(mine) + area(theirs) - both
-    same: np.ndarray = (both > 0) & (both >= _AGREE * union) & (tile != others.tiles).any(axis=1)
-    return same & (row[5] == others.rows[:, 5]) if classwise else same
+    agree: np.ndarray = (both > 0) & (both >= _AGREE * union) & _related(one, others, classwise)
+    return agree
+
+
+def _covering(one: _One, others: _Seen, classwise: bool) -> np.ndarray:
+    """Which of the others, larger and no worse, cover it and reach beyond its tile: bool (m,)."""
+    theirs, mine = others.rows[:, :4], one.row[None, :4]
+    beyond = (theirs[:, :2] < one.tile[:2]).any(axis=1) | (theirs[:, 2:] > one.tile[2:]).any(axis=1)
+    covers = (_both(mine, theirs) >= _COVERED * area(mine)) & (area(theirs) > area(mine))
+    drops: np.ndarray = beyond & covers & (others.rows[:, 4] >= one.row[4]) & _related(one, others, classwise)
+    return drops
+
+
+def _as_fine(one: _One, others: _Seen) -> np.ndarray:
+    """Which of the others were seen in tiles, not in the whole picture: bool (m,)."""
+    return np.asarray(area(others.tiles) <= area(one.tile), bool)
+
+
+def _twice(one: _One, others: _Seen, tiles: Tiles, size: tuple[int, int], classwise: bool) -> np.ndarray:
+    """Which of the others, better ones, show the same object at the other size, tile or whole picture: bool (m,)."""
+    theirs, mine = others.rows[:, :4], one.row[None, :4]
+    picture = np.array([0, 0, size[1], size[0]], np.float64)
+    of_picture, is_picture = (others.tiles == picture).all(axis=1), bool((one.tile == picture).all())
+    coarse = mine if is_picture else theirs
+    small = (coarse[:, 2:] - coarse[:, :2] <= tiles.overlap * tiles.size).all(axis=1)
+    same = _both(mine, theirs) >= _SHARED * np.minimum(area(mine), area(theirs))
+    better = others.rows[:, 4] > one.row[4]
+    drops: np.ndarray = (of_picture != is_picture) & small & same & better & _related(one, others, classwise)
+    return drops
+
+
+def _related(one: _One, others: _Seen, classwise: bool) -> np.ndarray:
+    """Which of the others are of its class, and from another tile: bool (m,)."""
+    elsewhere: np.ndarray = (one.tile != others.tiles).any(axis=1)
+    return elsewhere & (one.row[5] == others.rows[:, 5]) if classwise else elsewhere
+
+
+def _both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The area that boxes share, pair by pair."""
+    low, high = np.maximum(first[:, :2], second[:, :2]), np.minimum(first[:, 2:], second[:, 2:])
+    return area(np.concatenate([low, high], axis=1))
 
 
 def _within(corners: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -167,7 +229,8 @@ def _within(corners: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _joined(parts: _Seen, classwise: bool) -> np.ndarray:
     """Parts that agree, as one row each: (k, 6)."""
     count = len(parts.rows)
-    pairs = [(one, other) for one in range(count) for other in np.flatnonzero(_agreeing(parts, one, parts, classwise))]
+    agreeing = enumerate(_agreeing(one, parts, classwise) for one in parts)
+    pairs = [(place, other) for place, others in agreeing for other in np.flatnonzero(others)]
     first, second = np.array(pairs, np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
     groups = connected_components(graph, directed=False)[1] if count else np.zeros(0, np.int64)

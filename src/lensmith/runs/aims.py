@@ -8,37 +8,45 @@ from pathlib import Path
 
 import numpy as np
 
-from lensmith import train
+from lensmith import detect, train
 from lensmith.compose import Chain, Classify, Recipe
 from lensmith.compose.auxiliary import named
-from lensmith.records import Records
+from lensmith.compose.detection import DETECTORS
+from lensmith.records import Labels, Records
 from lensmith.runs import loss_spec
 from lensmith.runs.stage_specs import FitSpec, StageSpec
 
 ANYWHERE = Path("/")  # a spec that has been read names the user's own code by its full path
 
 
-def objectives(recipe: Recipe | Chain, *, mixed: bool = False) -> dict[str, train.Objective]:
+def objectives(
+    recipe: Recipe | Chain, labels: Mapping[str, Labels], *, mixed: bool = False
+) -> dict[str, train.Objective]:
     """What each task is trained for, and each auxiliary head.
 
     Args:
         recipe: of the model.
+        labels: what its outputs mean, by task.
         mixed: whether images are mixed in training (MixUp, CutMix), so that a class target is a row of shares.
     """
-    own = {
-        name: train.Objective(
-            "categorical_crossentropy" if mixed and isinstance(task, Classify) else task.loss,
-            task.metrics,
-            task.output_activation,
-            task.weight,
-        )
-        for name, task in recipe.tasks.items()
-    }
+    own = {name: _objective(recipe, name, labels, mixed=mixed) for name in recipe.tasks}
     helping = {
         name: replace(own[one.task], metrics=(), weight=own[one.task].weight * one.weight, target=one.task)
         for name, one in named(recipe.auxiliaries).items()
     }
     return own | helping
+
+
+def _objective(recipe: Recipe | Chain, name: str, labels: Mapping[str, Labels], *, mixed: bool) -> train.Objective:
+    task = recipe.tasks[name]
+    if isinstance(task, DETECTORS):
+        return detect.objective(_whole(recipe), name, labels[name].names)
+    loss = "categorical_crossentropy" if mixed and isinstance(task, Classify) else task.loss
+    return train.Objective(loss, task.metrics, task.output_activation, task.weight)
+
+
+def _whole(recipe: Recipe | Chain) -> Recipe:
+    return recipe.find if isinstance(recipe, Chain) else recipe  # only the first model of a chain may detect
 
 
 def of_stage(stage: StageSpec, recipe: Recipe, training: Records, *, mixed: bool) -> Mapping[str, train.Objective]:
@@ -53,10 +61,10 @@ def of_stage(stage: StageSpec, recipe: Recipe, training: Records, *, mixed: bool
     Raises:
         SettingError: a task, a class, a loss or a metric is unknown.
     """
-    own = objectives(recipe, mixed=mixed)
+    labels = {task: training.labels[task] for task in recipe.tasks}
+    own = objectives(recipe, labels, mixed=mixed)
     if not isinstance(stage, FitSpec) or not (stage.losses or stage.taps):
         return own
-    labels = {task: training.labels[task] for task in recipe.tasks}
     return loss_spec.objectives(
         own,
         stage.losses or {},

@@ -54,6 +54,10 @@ def _direction(name: str, stage: train.Fit, objectives: Mapping[str, train.Objec
         return stage.mode
     own = name.removeprefix("val_")
     for task, objective in objectives.items():
+        for measure in objective.measures:
+            for known, way in measure.directions.items():
+                if own in (known, f"{task}_{known}"):
+                    return way  # type: ignore[no-any-return]
         for metric in metrics_of(objective):
             if own in (metric.name, f"{task}_{metric.name}"):
                 return direction(metric) or "min"

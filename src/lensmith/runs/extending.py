@@ -8,15 +8,16 @@ from typing import Any
 
 from lensmith import check, data, ship
 from lensmith.records import PARTS, Records
-from lensmith.runs import checking, manifest
+from lensmith.runs import checking, detectors, manifest
 from lensmith.runs.begun import begun, refuse_old_checkpoints
 from lensmith.runs.data_spec import SplitSpec
 from lensmith.runs.examples import read_again
 from lensmith.runs.folder import existing, locked, read_json, write_json, write_text
 from lensmith.runs.judge import judged
 from lensmith.runs.manifest import Parts
+from lensmith.runs.matching import match_labels
 from lensmith.runs.outcomes import unfinished
-from lensmith.runs.scoring import match_labels, score
+from lensmith.runs.scoring import score
 from lensmith.runs.spec import Spec
 from lensmith.runs.stage_specs import FitSpec
 
@@ -87,7 +88,9 @@ def extend(
 def _parts(spec: Spec, noted: Mapping[str, Any], source: str, on_file: Any) -> Parts:
     """The run's parts with the new examples dealt out among them."""
     old = manifest.restore(noted, read_again(spec.data), spec.data.source)
-    audit = data.audit(match_labels(data.read(source), old[0].labels), on_file=on_file)
+    labels = old[0].labels
+    given = match_labels(data.read(source), labels, detectors.wanted(spec.model, labels))
+    audit = data.audit(given, on_file=on_file)
     known = {manifest.content_hash(record) for part in old for record in part}
     fresh = [record for record in audit.records if manifest.content_hash(record) not in known]
     if not fresh:

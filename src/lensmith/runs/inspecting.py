@@ -15,10 +15,10 @@ from lensmith.runs.data_spec import DataSpec, SplitSpec
 from lensmith.runs.examples import audited, earlier, refuse_leakage, shares_of, split
 from lensmith.runs.folder import write_text
 from lensmith.runs.manifest import Parts
+from lensmith.runs.matching import match_labels
 from lensmith.runs.opening import open_model
 from lensmith.runs.pictured import pictures
 from lensmith.runs.report import Content, render_audit
-from lensmith.runs.scoring import match_labels
 
 
 def inspect(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lensmith import data, ship, train
+from lensmith import data, detect, ship, train
 from lensmith.compose import Recipe
 from lensmith.records import Records
 from lensmith.runs import aims, precision, resolve
@@ -78,6 +78,7 @@ def batches(job: Job, stage: ShownSpec, part: Records, tasks: Sequence[str], *, 
         tasks=tasks,
         augment=augment if learning else None,
         one_hot=augment is not None and augment.mixes,
+        several=detect.detectors(job.recipe),
         exact=not learning,
         cache=None if section.cache is None else Path(section.cache),
         memory=None if section.memory is None else section.memory << 20,

@@ -13,6 +13,7 @@ from lensmith import check, data, ship
 from lensmith.files import put_file
 from lensmith.records import PARTS, Problem, Record, Records
 from lensmith.runs.folder import RunFolder
+from lensmith.runs.found import told
 from lensmith.runs.manifest import Parts
 from lensmith.runs.report import surest_mistakes
 from lensmith.runs.scoring import Scores, chosen, score
@@ -39,11 +40,12 @@ def judge(folder: RunFolder, saved: ship.Saved, parts: Parts) -> dict[str, Any]:
         "part": name,
         "lost": [asdict(problem) for problem in lost],
         "examples": scores.examples,
-        "metrics": {"loss": scores.loss, **scores.metrics},
+        "metrics": ({} if scores.loss is None else {"loss": scores.loss}) | dict(scores.metrics),
         "classes": scores.classes(),
         "confusion": {task: table.tolist() for task, table in scores.confusion.items()},
         "mistakes": {task: _mistakes(folder, task, scores, part) for task in scores.confusion},
         "numbers": _numbers(scores),
+        "detections": {task: told(folder, task, one, part) for task, one in scores.detections.items()},
         "artifact": None,
         "proof": None,
     }
@@ -97,5 +99,5 @@ def _numbers(scores: Scores) -> dict[str, Any]:
     return {
         task: {"truth": scores.truth[task].tolist(), "predicted": outputs.tolist()}
         for task, outputs in scores.outputs.items()
-        if scores.labels[task].kind in ("number", "boxes")
+        if scores.labels[task].kind in ("number", "points", "boxes")
     }

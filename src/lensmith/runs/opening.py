@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from lensmith import check, data, ship
 from lensmith.compose import zoo
+from lensmith.detect.darknet import open_darknet
 from lensmith.records import PARTS, Records
 from lensmith.runs.begun import begun
 from lensmith.runs.data_spec import DataSpec, ReadSpec
@@ -22,17 +23,25 @@ from lensmith.runs.spec import Spec
 PartName = Literal["train", "validation", "test", "all"]
 
 
-def open_model(path: str | Path, weights: str | Path | None = None) -> ship.Saved | ship.Artifact:
-    """The model at a path, or a network of the zoo with published weights.
+def open_model(
+    path: str | Path, weights: str | Path | None = None, names: str | Path | None = None
+) -> ship.Saved | ship.Artifact:
+    """The model at a path, a network of the zoo with published weights, or one of Darknet.
 
     Args:
-        path: of a run, a saved model or an artifact; or with ``weights`` the name of a row of the zoo.
-        weights: their published name, such as ``imagenet``, or a file.
+        path: of a run, a saved model or an artifact; with ``weights`` the name of a row of the zoo, or the ``.cfg`` of
+            a Darknet network.
+        weights: their published name, such as ``imagenet``, or a file; of a Darknet network ``FILE.weights``.
+        names: of the classes of a Darknet network, a file with one on each line; left out, their numbers.
 
     Raises:
         SettingError: nothing is there, or nothing that is a model.
         DataError: the model's files are broken.
     """
+    if Path(path).suffix.lower() == ".cfg":
+        return _darknet(Path(path), weights, names)
+    if names is not None:
+        raise check.SettingError(check.sentence("--names", "none beside a model that has its own", str(names)))
     if weights is not None:
         return ship.pretrained(str(path), weights)
     path = Path(path)
@@ -48,6 +57,15 @@ def open_model(path: str | Path, weights: str | Path | None = None) -> ship.Save
         "A network of the zoo needs weights: --weights imagenet or --weights FILE" if str(path) in zoo.TABLE else ""
     )
     raise check.SettingError(check.sentence(str(path), expected, got, remedy))
+
+
+def _darknet(path: Path, weights: str | Path | None, names: str | Path | None) -> ship.Saved:
+    if weights is None:
+        beside = path.with_suffix(".weights")
+        remedy = f"Is it {beside}?" if beside.is_file() else ""
+        raise check.SettingError(check.sentence("--weights", f"FILE.weights, which {path} needs", "none", remedy))
+    read = open_darknet(path, Path(weights), None if names is None else Path(names))
+    return ship.Saved(read.model, read.recipe, read.labels, read.preprocessing)
 
 
 def finished(path: str | Path) -> RunFolder:
@@ -69,6 +87,7 @@ def evaluate(
     *,
     part: PartName | None = None,
     weights: str | Path | None = None,
+    names: str | Path | None = None,
     read: ReadSpec | None = None,
 ) -> Scores:
     """How good the model at a path is on labelled examples.
@@ -76,11 +95,11 @@ def evaluate(
     Args:
         model: a run, a saved model or an artifact.
         source: whatever :func:`lensmith.data.read` reads.
-        weights: for a network of the zoo; see :func:`open_model`.
+        weights, names: for a network of the zoo or of Darknet; see :func:`open_model`.
         read: how to read the source, where looking is not enough.
         part: which part of the source; left out, its test part where it has parts, else all of it.
     """
-    opened = open_model(model, weights)
+    opened = open_model(model, weights, names)
     records = data.readable(_part(DataSpec(source=str(source), read=read or ReadSpec()).records(), part))
     scores = score(opened, records)
     if (Path(model) / "data.json").is_file():

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lensmith import check, data, reuse, ship, train
+from lensmith import check, data, detect, reuse, ship, train
 from lensmith.compose import Recipe
+from lensmith.detect.anchors import Anchors
 from lensmith.records import PARTS, Records
-from lensmith.runs import checking, pretrained, resolve
+from lensmith.runs import checking, detectors, pretrained, resolve
 from lensmith.runs.data_spec import DataSpec, SplitSpec
 from lensmith.runs.examples import audited, earlier, refuse_leakage, split
 from lensmith.runs.manifest import Parts
@@ -31,6 +32,7 @@ class Prepared:
         parts: training, validation and test examples that can be read.
         preprocessing: of each example.
         audit: of the examples.
+        anchors: those that were fitted to the boxes of the training part, by detector.
     """
 
     spec: Spec
@@ -38,6 +40,7 @@ class Prepared:
     parts: Parts
     preprocessing: data.Preprocessing
     audit: data.Audit
+    anchors: Mapping[str, Anchors] = field(default_factory=dict)
 
 
 def prepare(
@@ -73,16 +76,35 @@ def prepare(
         wanted = spec.data.split or SplitSpec()
         parts = split(audit, wanted, earlier(wanted))
         found = pretrained.backbone(spec.model)
+        found_boxes = detectors.wanted(spec.model, parts[0].labels)
         image = spec.data.image or resolve.image_size(audit, found.recipe.input if found else ())
+        if found_boxes and spec.data.image is None and image is not None:
+            image = (*detectors.image_size(parts[0], found_boxes[0], audit), image[2])
         if found is None:
             preprocessing = data.preprocessing(parts[0], image=image, scaling=spec.data.scaling)
             recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
             found_out = Prepared(spec, recipe, parts, preprocessing, audit)
         else:
             found_out = _continued(spec, found, parts, audit, image, whole="freeze" in (last or {}))
+        if found_boxes:
+            found_out = _detecting(found_out, spec, found_boxes)
         return _checked(replace(found_out, spec=_with_last(found_out.spec, last or {})))
     except check.SettingError as error:
         raise check.SettingError(spec.located(str(error))) from None
+
+
+def _detecting(prepared: Prepared, asked: Spec, tasks: Sequence[str]) -> Prepared:
+    """The same with heads and anchors fitted to the boxes, and the usual plan of a detector if none was asked for."""
+    unasked = [task for task in tasks if (asked.model.tasks or {}).get(task) is None]
+    recipe = detectors.suited(prepared.recipe, prepared.parts[0], unasked)
+    recipe, anchors = detectors.with_anchors(recipe, prepared.parts[0])
+    spec = prepared.spec
+    if "train" not in asked.model_fields_set:
+        trained, validated = spec.model.weights is not None, bool(prepared.parts[1])
+        spec = spec.model_copy(update={"train": detectors.usual_plan(recipe, trained=trained, validated=validated)})
+        if "augment" not in spec.data.model_fields_set:
+            spec = spec.model_copy(update={"data": spec.data.model_copy(update={"augment": dict(detectors.AUGMENT)})})
+    return replace(prepared, recipe=recipe, spec=spec, anchors=anchors)
 
 
 def _with_last(spec: Spec, last: Mapping[str, Any]) -> Spec:
@@ -181,7 +203,8 @@ def prepare_records(
     spec = validated(Spec, {"data": found, "train": stages, "seed": seed})
     labels = parts[0].labels
     recipe = resolve.resolve(ModelSpec.of(recipe), preprocessing.shape, labels)
-    return _checked(Prepared(spec, recipe, parts, preprocessing, audit))
+    recipe, anchors = detectors.with_anchors(recipe, parts[0])
+    return _checked(Prepared(spec, recipe, parts, preprocessing, audit, anchors))
 
 
 def _checked(prepared: Prepared) -> Prepared:
@@ -189,7 +212,8 @@ def _checked(prepared: Prepared) -> Prepared:
     spec, recipe = prepared.spec, prepared.recipe
     for part in filter(None, prepared.parts):
         for task in recipe.tasks:
-            data.to_array(part, task)  # has every example a target that the head can learn?
+            several = data.most_boxes(part, task) if task in detect.detectors(recipe) else None
+            data.to_array(part, task, several=several)  # has every example a target that the head can learn?
     recipe.count(auxiliaries=True)  # builds it, without weights: are the images large enough for its strides?
     checking.check_plan(spec, recipe, prepared.parts)
     if spec.ship is not None and (refusal := ship.cannot_export()) is not None:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from lensmith import check
 from lensmith.compose import Auxiliary, Binary, Classify, Localise, MultiLabel, Recipe, Regress, zoo
+from lensmith.compose.detection import DETECTORS
 from lensmith.compose.tasks import Pooled, Task, takes
 from lensmith.compose.written import AUXILIARIES, CONVENTIONS, LEARNERS, STEMS, TASKS, from_plain, parts
 from lensmith.data import Audit
 from lensmith.records import Labels
+from lensmith.runs import detectors
 from lensmith.runs.spec import ModelSpec
 
 LARGEST_OWN_SIZE = 128  # images of one size up to this are taken as they are, others become squares of it
 
-_BY_KIND: Mapping[str, str] = {"class": "classify", "classes": "multi-label", "number": "regress", "boxes": "localise"}
+_BY_KIND: Mapping[str, str] = {
+    "class": "classify",
+    "classes": "multi-label",
+    "number": "regress",
+    "boxes": "yolo-v3-tiny",
+    "points": "localise",
+}
+_COUNTED = {"classify": "classes", "multi-label": "classes", "regress": "values"}
+_COUNTED |= dict.fromkeys(("yolo-v1", "yolo-v2", "yolo-v3", "yolo-v3-tiny", "yolo-maps"), "classes")
 _SHARED = ("pool", "hidden", "dropout", "activation")
 
 
@@ -59,8 +70,7 @@ def resolve(model: ModelSpec, shape: tuple[int, ...], labels: Mapping[str, Label
         SettingError: names the part; a task without labels, or a head that does not fit them.
     """
     if isinstance(model.learner, str):
-        name = "dense-regressor" if model.learner == "compact" and len(shape) == 1 else model.learner
-        start = zoo.get(name)
+        start = zoo.get(_learner(model, model.learner, shape, labels))
     else:
         start = Recipe(
             input=shape,
@@ -74,29 +84,49 @@ def resolve(model: ModelSpec, shape: tuple[int, ...], labels: Mapping[str, Label
         start = replace(start, conventions=from_plain("model.conventions", model.conventions, CONVENTIONS))
     style = next(iter(start.tasks.values()))
     wanted = model.tasks if model.tasks is not None else dict.fromkeys(labels)
-    tasks = {task: _head(f"model.tasks.{task}", task, asked, labels, style) for task, asked in wanted.items()}
+    make = partial(_head, labels=labels, style=style, start=start, shape=shape)
+    tasks = {task: make(f"model.tasks.{task}", task, asked) for task, asked in wanted.items()}
     return replace(start, input=shape, tasks=tasks, auxiliaries=_auxiliaries(model, start, tasks))
+
+
+def _learner(model: ModelSpec, name: str, shape: tuple[int, ...], labels: Mapping[str, Labels]) -> str:
+    """The row of the zoo: the one asked for, or one that suits the data."""
+    if "learner" not in model.model_fields_set and len(shape) == 3 and detectors.wanted(model, labels):
+        return detectors.LEARNER
+    return "dense-regressor" if name == "compact" and len(shape) == 1 else name
 
 
 def _auxiliaries(model: ModelSpec, start: Recipe, tasks: Mapping[str, Task]) -> tuple[Auxiliary, ...]:
     """Those asked for, else those of the zoo's row: on the first task where the data have no task of that name."""
     if model.auxiliaries is not None:
         return parts("model.auxiliaries", model.auxiliaries, AUXILIARIES)  # type: ignore[no-any-return]
+    if any(isinstance(task, DETECTORS) for task in tasks.values()):  # whose heads read taps, and need no help
+        return ()
     return tuple(one if one.task in tasks else replace(one, task=next(iter(tasks))) for one in start.auxiliaries)
 
 
-def _head(place: str, task: str, asked: Any, labels: Mapping[str, Labels], style: Task) -> Task:
+def _head(
+    place: str,
+    task: str,
+    asked: Any,
+    *,
+    labels: Mapping[str, Labels],
+    style: Task,
+    start: Recipe,
+    shape: tuple[int, ...],
+) -> Task:
     found = labels[check.one_of(place, task, labels, "Name tasks as the labels are named")]
     if found.kind not in _BY_KIND:
         others = [name for name, one in labels.items() if one.kind in _BY_KIND]
         remedy = f"Read another task alone: --read labels={others[0]}" if others else "A run does not train it yet"
         raise check.SettingError(check.sentence(place, "labels of classes, numbers or boxes", found.kind, remedy))
     count = len(found.names)
+    if asked is None and found.kind == "boxes":
+        return detectors.usual_head(start, shape, count)
     if asked is None:
         return _in_style(style, found.kind, count)
     plain = {"part": asked} if isinstance(asked, str) else dict(asked)
-    counted = {"classify": "classes", "multi-label": "classes", "regress": "values"}.get(plain.get("part", ""))
-    if counted:
+    if counted := _COUNTED.get(plain.get("part", "")):
         plain.setdefault(counted, count)
     head: Task = from_plain(place, plain, TASKS)
     _check_fits(place, head, found, count)
@@ -108,8 +138,8 @@ def _in_style(style: Task, kind: str, count: int) -> Task:
     if kind == "class" and isinstance(style, Binary) and count == 2:
         return style
     shared = {name: getattr(style, name) for name in _SHARED} if isinstance(style, Pooled) else {}
-    if kind == "boxes":
-        return Localise(**shared)
+    if kind == "points":
+        return Localise(points=count, **shared)
     if kind == "number":
         return Regress(count, **shared)
     return Classify(count, **shared) if kind == "class" else MultiLabel(count, **shared)

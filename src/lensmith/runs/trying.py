@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lensmith import check, compose, data, reuse, train
+from lensmith import check, compose, data, detect, reuse, train
 from lensmith.records import Records
 from lensmith.runs import aims, precision, pretrained, resolve
 from lensmith.runs.checking import mixes
@@ -49,7 +49,7 @@ def advise(prepared: Prepared, *, progress: train.Progress | None = None) -> reu
         lambda: compose.logits(precision.build(recipe, spec.model.precision, seed=spec.seed, auxiliaries=False)),
         _batches(prepared, prepared.parts[0]),
         _batches(prepared, prepared.parts[1], shuffle=False),
-        objectives=aims.objectives(recipe),
+        objectives=aims.objectives(recipe, prepared.parts[0].labels),
         seed=spec.seed,
         progress=progress,
     )
@@ -76,5 +76,6 @@ def _batches(
         shuffle=shuffle,
         tasks=list(prepared.recipe.tasks),
         one_hot=one_hot,
+        several=detect.detectors(prepared.recipe),
         exact=not shuffle,
     )

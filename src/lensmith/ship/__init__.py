@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from lensmith.ship.artifact import Artifact, open_artifact
-from lensmith.ship.predictions import Prediction, Scored, predict
+from lensmith.ship.predictions import Found, Prediction, Scored, predict
 from lensmith.ship.proof import Proof, ProofError, prove
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _WITH_KERAS = {
 
 __all__ = [
     "Artifact",
+    "Found",
     "Prediction",
     "Proof",
     "ProofError",

@@ -1,4 +1,4 @@
-"""Run a shipped artifact: pixels or rows in, probabilities or numbers out; needs ONNX Runtime, not Keras."""
+"""Run a shipped artifact: pixels or rows in, probabilities, numbers or boxes out; needs ONNX Runtime, not Keras."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensmith import check
+from lensmith.boxes import Thresholds
 from lensmith.data import Preprocessing, decode
 from lensmith.records import Labels, Record
+from lensmith.ship.suppression import CANDIDATES, SETTINGS, settings
 
 if TYPE_CHECKING:
     from lensmith.compose import Recipe
 
 Example = Record | Path | str | np.ndarray  # an image file, uint8 pixels (h, w, channels), or a row of numbers
-Outputs = dict[str, np.ndarray]  # float32 (examples, units) by task
+Outputs = dict[str, np.ndarray]  # float32 (examples, units) by task; of detectors (examples, most, 6)
 
 WINDOW = 32  # examples in memory at once
 _PIXELS = 2**24  # of a batch: their float32 copy takes 200 MB in colour
+_TAPS = 4  # rows that one row of a small image made larger is interpolated from
 # What an artifact carries besides the network, under these names with this prefix.
 PREFIX = "lensmith."
 FACTS = ("version", "labels", "preprocessing", "recipe", "size_limit", "proof")
@@ -59,28 +62,60 @@ class Artifact:
 
         return Recipe.from_yaml(self.recipe_yaml)
 
-    def predict(self, examples: Sequence[Example]) -> Outputs:
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """The tasks that find objects: those that have thresholds."""
+        given = {value.name for value in self.session.get_overridable_initializers()}
+        return tuple(task for task in self.labels if f"{task}/{SETTINGS[0]}" in given)
+
+    def predict(self, examples: Sequence[Example], *, thresholds: Thresholds | None = None) -> Outputs:
         """The outputs for examples of any sizes; those of one size run together.
 
         Args:
             examples: at least one.
+            thresholds: which objects count as found; None: those of the recipe.
 
         Returns:
-            For each task, float32 of shape ``(examples, units)``: probabilities or numbers.
+            For each task, float32 of shape ``(examples, units)``: probabilities or numbers. For one that finds
+            objects ``(examples, most, 6)``: x1, y1, x2, y2 as shares of the image, score and class, the best first,
+            padded as :func:`lensmith.boxes.padded` does.
 
         Raises:
             DataError: an example cannot be read, or an image is larger than the artifact takes; it is named.
+            SettingError: there are thresholds, but no task that finds objects.
         """
-        return joined(self._window(window) for window in windows(examples, rows=self.preprocessing.image is None))
+        given = {}
+        if thresholds is not None:
+            values = settings(thresholds)
+            given = {f"{task}/{name}": values[name] for task in finders(self.detectors) for name in SETTINGS}
+        return self._run(examples, {task: task for task in self.labels}, given)
 
-    def _window(self, window: Sequence[Record]) -> Outputs:
+    def candidates(self, examples: Sequence[Example]) -> Outputs:
+        """All that the tasks that find objects choose from, before any threshold.
+
+        Returns:
+            For each such task float32 ``(examples, N, 5 + classes)``: x1, y1, x2, y2 as shares of the image,
+            objectness, and the score of each class.
+
+        Raises:
+            DataError: as of :meth:`predict`.
+            SettingError: no task finds objects.
+        """
+        return self._run(examples, {task: f"{task}/{CANDIDATES}" for task in finders(self.detectors)}, {})
+
+    def _run(self, examples: Sequence[Example], outputs: Mapping[str, str], given: Mapping[str, np.ndarray]) -> Outputs:
+        rows = self.preprocessing.image is None
+        return joined(self._window(window, outputs, given) for window in windows(examples, rows=rows))
+
+    def _window(self, window: Sequence[Record], wanted: Mapping[str, str], given: Mapping[str, np.ndarray]) -> Outputs:
         raw = [self._raw(record) for record in window]
         (source,) = self.session.get_inputs()
         places, outputs = [], []
-        for batch in _of_one_shape(raw):
+        height = self.preprocessing.image[0] if self.preprocessing.image else 1
+        for batch in _of_one_shape(raw, height):
             places.extend(batch)
-            found = self.session.run(list(self.labels), {source.name: np.stack([raw[i] for i in batch])})
-            outputs.append(dict(zip(self.labels, found, strict=True)))
+            found = self.session.run(list(wanted.values()), {source.name: np.stack([raw[i] for i in batch]), **given})
+            outputs.append(dict(zip(wanted, found, strict=True)))
         order = np.argsort(places)
         return {task: values[order] for task, values in joined(outputs).items()}
 
@@ -173,17 +208,29 @@ def _record(example: Example, index: int, *, rows: bool) -> Record:
     return Record(name, image=Path(example) if isinstance(example, str) else example)
 
 
+def finders(tasks: Sequence[str]) -> Sequence[str]:
+    """The tasks that find objects, if there are any.
+
+    Raises:
+        SettingError: there are none.
+    """
+    if not tasks:
+        raise check.SettingError(check.sentence("thresholds", "a model that finds objects", "one without such a task"))
+    return tasks
+
+
 def joined(parts: Iterable[Mapping[str, np.ndarray]]) -> Outputs:
     """Outputs of several batches, one after the other."""
     listed = list(parts)
     return {task: np.concatenate([part[task] for part in listed]) for task in listed[0]}
 
 
-def _of_one_shape(arrays: Sequence[np.ndarray]) -> Iterator[list[int]]:
-    """The indices of arrays of one shape, in batches that fit in memory."""
+def _of_one_shape(arrays: Sequence[np.ndarray], height: int) -> Iterator[list[int]]:
+    """The indices of arrays of one shape, in batches that fit in memory when they are resized to this height."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for i, array in enumerate(arrays):
         by_shape.setdefault(array.shape, []).append(i)
     for shape, indices in by_shape.items():
-        size = max(1, _PIXELS // int(np.prod(shape[:2])))
+        rows, columns = (*shape[:2], 1)[:2]
+        size = max(1, _PIXELS // (max(rows, _TAPS * height) * columns))
         yield from (indices[start : start + size] for start in range(0, len(indices), size))

@@ -16,6 +16,7 @@ from lensmith.ship.entry import INPUTS, SCALED, SIZE_LIMIT, entry
 from lensmith.ship.network import export_network
 from lensmith.ship.proof import TOLERANCE, Proof, prove
 from lensmith.ship.saved import Saved, arrays_of, assign
+from lensmith.ship.suppression import CANDIDATES, append_suppression, rename
 
 # Before every name inside, so that none meets another or a task's.
 _ENTRY, _NETWORK = "preprocessing/", "network/"
@@ -27,6 +28,12 @@ def export(saved: Saved, path: Path | str, images: Sequence[Example], *, toleran
     Its input is ``images``, uint8 of shape ``(batch, height, width, channels)`` with any batch and any sides up to
     8192 pixels, or ``rows``, float32 of shape ``(batch, columns)``; its outputs are named by task and give
     probabilities, or numbers for a regression. Labels, preprocessing, recipe and proof stand in its metadata.
+
+    A task that finds objects gives ``(batch, most, 6)``: x1, y1, x2, y2 as shares of the image, score and class, the
+    best first; where there are fewer, rows of 0 with class -1. Its thresholds are further inputs, which need not be
+    given: ``TASK/score_threshold``, ``TASK/iou_threshold``, ``TASK/most``, ``TASK/classwise`` and ``TASK/best``, as of
+    :class:`lensmith.boxes.Thresholds`. A further output, ``TASK/candidates``, ``(batch, N, 5 + classes)``, is what
+    they choose from: x1, y1, x2, y2, objectness, and the score of each class.
 
     Args:
         saved: the model.
@@ -91,17 +98,14 @@ def _assemble(saved: Saved) -> Any:
     model.ClearField("opset_import")  # the merge lists it twice
     model.opset_import.extend(second.opset_import)
     outputs = (output.name for output in model.graph.output)
-    _rename(model.graph, {_ENTRY + source: source, **dict(zip(outputs, tasks, strict=True))})
+    detectors = saved.thresholds
+    ends = (f"{task}/{CANDIDATES}" if task in detectors else task for task in tasks)
+    names = {_ENTRY + source: source, **dict(zip(outputs, ends, strict=True))}
+    rename(model.graph, lambda name: names.get(name, name))
+    for task, thresholds in detectors.items():
+        append_suppression(model.graph, task, len(saved.labels[task].names), thresholds)
     checker.check_model(model, full_check=True)
     return model
-
-
-def _rename(graph: Any, names: Mapping[str, str]) -> None:
-    for node in graph.node:
-        for listed in (node.input, node.output):
-            listed[:] = [names.get(name, name) for name in listed]
-    for value in (*graph.input, *graph.output):
-        value.name = names[value.name]
 
 
 def _facts(saved: Saved) -> dict[str, str]:

@@ -27,12 +27,23 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Found(Scored):
+    """An object that was found: its class, its score 0..1, and its box, x1, y1, x2, y2 in pixels of the upright image.
+
+    A box may reach beyond the image a little: it is where the object is thought to end.
+    """
+
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What was said of one example.
 
     Args:
         source: the file, or what else names the example.
-        tasks: for each task the names with their probabilities, most probable first; numbers in their own order.
+        tasks: for each task the names with their probabilities, most probable first; numbers in their own order; of a
+            task that finds objects all that were found as :class:`Found`, the best first.
     """
 
     source: str
@@ -75,11 +86,31 @@ def predict(model: Predictor, images: Sequence[Example], *, top: int = 3) -> lis
 
 def _answer(values: np.ndarray, labels: Labels, example: Example, *, top: int) -> tuple[Scored, ...]:
     """As :func:`named`; a box in pixels of this image, upright."""
-    if labels.kind == "boxes":
-        image = example.image if isinstance(example, Record) else example
-        size = image_size(image, "image") if image is not None else None
-        values = convert(values, "rel_xyxy", "xyxy", size=size)
-    return named(values, labels, top=top)
+    if labels.kind not in ("boxes", "points"):
+        return named(values, labels, top=top)
+    image = example.image if isinstance(example, Record) else example
+    size = image_size(image, "image") if image is not None else None
+    if labels.kind == "points":
+        # A point is a box without extent.
+        return _points(convert(np.tile(values.reshape(-1, 2), 2), "rel_xyxy", "xyxy", size=size)[:, :2], labels)
+    if values.ndim == 1:  # the one box of a localiser
+        return named(convert(values, "rel_xyxy", "xyxy", size=size), labels, top=top)
+    rows = values[values[:, 5] >= 0]
+    boxes = convert(rows[:, :4], "rel_xyxy", "xyxy", size=size)
+    return tuple(_object(row, box, labels) for row, box in zip(rows, boxes, strict=True))
+
+
+def _object(row: np.ndarray, box: np.ndarray, labels: Labels) -> Found:
+    x1, y1, x2, y2 = box.tolist()
+    return Found(labels.names[int(row[5])], float(row[4]), (x1, y1, x2, y2))
+
+
+def _points(points: np.ndarray, labels: Labels) -> tuple[Scored, ...]:
+    """The x and the y of each point, in pixels."""
+    listed = zip(labels.names, points.tolist(), strict=True)
+    return tuple(
+        Scored(f"{name} {axis}", value) for name, point in listed for axis, value in zip("xy", point, strict=True)
+    )
 
 
 def named(values: np.ndarray, labels: Labels, *, top: int) -> tuple[Scored, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from lensmith import check
 from lensmith.records import Labels
 from lensmith.ship.artifact import Example, Outputs, name_of
+from lensmith.ship.found_alike import finding_differences
 
 TOLERANCE = 1e-4
 
@@ -34,7 +35,8 @@ class Proof:
 
     Args:
         max_difference: the largest of all outputs and examples: of probabilities absolute, of numbers relative to
-            max(1, abs(number)).
+            max(1, abs(number)); for objects that are found see
+            :func:`~lensmith.ship.found_alike.finding_differences`.
         images: how many examples were compared.
         tolerance: the largest difference that is accepted.
         worst: the example with the largest difference.
@@ -64,8 +66,15 @@ def prove(model: Predictor, artifact: Predictor, examples: Sequence[Example], *,
         DataError: there are no examples, or one cannot be read.
     """
     check.between("tolerance", tolerance, 0, 1)
-    expected, got = model.predict(examples), artifact.predict(examples)
-    differences = np.max([_differences(expected[task], got[task], model.labels[task]) for task in expected], axis=0)
+    thresholds = getattr(model, "thresholds", {})  # by task that finds objects; a plain predictor has none
+    parts = []
+    if thresholds:
+        parts.append(finding_differences(model, artifact, examples, thresholds))  # type: ignore[arg-type]
+    if any(task not in thresholds for task in model.labels):
+        expected, got = model.predict(examples), artifact.predict(examples)
+        others = (task for task in expected if task not in thresholds)
+        parts += [_differences(expected[task], got[task], model.labels[task]) for task in others]
+    differences = np.max(parts, axis=0)
     place = int(np.argmax(differences))  # a NaN counts as the largest
     worst, difference = name_of(examples[place], place), float(differences[place])
     if not np.isfinite(difference):
@@ -83,7 +92,7 @@ def _differences(expected: np.ndarray, got: np.ndarray, labels: Labels) -> np.nd
         raise ProofError(check.sentence("proof", f"outputs of shape {expected.shape}", got.shape))
     finite = np.isfinite(expected) & np.isfinite(got)
     apart = np.abs(np.where(finite, expected, np.nan).astype(np.float64) - np.where(finite, got, np.nan))
-    if labels.kind in ("number", "boxes"):
+    if labels.kind in ("number", "boxes", "points"):
         apart /= np.fmax(1, np.abs(expected))
-    worst: np.ndarray = apart.max(axis=1)
+    worst: np.ndarray = apart.reshape(len(apart), -1).max(axis=1)
     return worst

@@ -20,12 +20,15 @@ import safetensors.numpy
 
 from lensmith import backend, check
 from lensmith.backend import keras
+from lensmith.boxes import Thresholds
+from lensmith.boxes.suppression import detections, padded
 from lensmith.compose import Binary, Chain, Recipe, read_yaml
-from lensmith.compose.tasks import takes
+from lensmith.compose.detection import DETECTORS, Detector
+from lensmith.compose.tasks import Task, takes
 from lensmith.data import Preprocessing
 from lensmith.files import put_file, write_folder
-from lensmith.records import Labels
-from lensmith.ship.artifact import Example, Outputs, joined, windows
+from lensmith.records import Labels, Record
+from lensmith.ship.artifact import Example, Outputs, finders, joined, windows
 
 T = TypeVar("T")
 
@@ -71,22 +74,55 @@ class Saved:
         chosen = {task: self.labels[task] for task in self.recipe.tasks}
         object.__setattr__(self, "labels", MappingProxyType(chosen))
 
-    def predict(self, examples: Sequence[Example]) -> Outputs:
+    @property
+    def thresholds(self) -> dict[str, Thresholds]:
+        """Those of the recipe, by task that finds objects."""
+        return {task: head.thresholds for task, head in self.recipe.tasks.items() if isinstance(head, DETECTORS)}
+
+    def predict(self, examples: Sequence[Example], *, thresholds: Thresholds | None = None) -> Outputs:
         """The outputs for examples of any sizes: what an :class:`Artifact` of this model gives.
 
         Args:
             examples: at least one.
+            thresholds: which objects count as found; None: those of the recipe.
 
         Returns:
-            For each task, float32 of shape ``(examples, units)``: probabilities or numbers.
+            For each task, float32 of shape ``(examples, units)``: probabilities or numbers. For one that finds
+            objects ``(examples, most, 6)``: x1, y1, x2, y2 as shares of the image, score and class, the best first,
+            padded as :func:`lensmith.boxes.padded` does.
+
+        Raises:
+            DataError: an example cannot be read, or what comes out for it is not finite; it is named.
+            SettingError: there are thresholds, but no task that finds objects.
+        """
+        chosen = self.thresholds
+        if thresholds is not None:
+            chosen = dict.fromkeys(finders(tuple(chosen)), thresholds)
+        return joined(
+            {
+                task: _found(window, values, chosen[task]) if task in chosen else values
+                for task, values in self._window(window).items()
+            }
+            for window in windows(examples, rows=self.preprocessing.image is None)
+        )
+
+    def candidates(self, examples: Sequence[Example]) -> Outputs:
+        """All that the tasks that find objects choose from, before any threshold.
+
+        Returns:
+            For each such task float32 ``(examples, N, 5 + classes)``: x1, y1, x2, y2 as shares of the image,
+            objectness, and the score of each class.
 
         Raises:
             DataError: an example cannot be read; it is named.
+            SettingError: no task finds objects.
         """
-        return joined(
-            self._batch(np.stack([self.preprocessing(record) for record in window]))
-            for window in windows(examples, rows=self.preprocessing.image is None)
-        )
+        tasks = finders(tuple(self.thresholds))
+        parts = map(self._window, windows(examples, rows=self.preprocessing.image is None))
+        return joined({task: outputs[task] for task in tasks} for outputs in parts)
+
+    def _window(self, window: Sequence[Record]) -> Outputs:
+        return self._batch(np.stack([self.preprocessing(record) for record in window]))
 
     def _batch(self, x: np.ndarray) -> Outputs:
         y = backend.predict(self.model, x)
@@ -98,19 +134,37 @@ class Saved:
         head = self.recipe.tasks[task]
         if task not in self.labels:
             raise check.SettingError(check.sentence("labels", f"those of the task {task!r}", list(self.labels)))
-        labels, count = self.labels[task], 2 if isinstance(head, Binary) else head.units
+        labels = self.labels[task]
+        count = 2 if isinstance(head, Binary) else head.classes if isinstance(head, DETECTORS) else head.units
         if not takes(head, labels.kind, len(labels.names)):
             got = f"{len(labels.names)} of kind {labels.kind!r}"
             raise check.SettingError(check.sentence(f"labels of {task!r}", f"{count} of kind {head.kind!r}", got))
 
     def _check_output(self, task: str) -> None:
-        last = "output" if self.recipe.tasks[task].output_activation == "linear" else "probabilities"
-        expected = f"task-{task}-{last}"
+        expected = f"task-{task}-{_last(self.recipe.tasks[task])}"
         outputs = self.model.output if isinstance(self.model.output, dict) else {task: self.model.output}
         got = outputs[task]._keras_history.operation.name if task in outputs else "none"
         if got != expected:
             remedy = "Give the model that recipe.build() made, not its view for training"
             raise check.SettingError(check.sentence("model", f"an output of layer {expected}", got, remedy))
+
+
+def _last(head: Task | Detector) -> str:
+    """What the layer of a task's output is called after the task."""
+    if isinstance(head, DETECTORS):
+        return "detections"
+    return "output" if head.output_activation == "linear" else "probabilities"
+
+
+def _found(window: Sequence[Record], candidates: np.ndarray, thresholds: Thresholds) -> np.ndarray:
+    """The detections of each image of a window, float32 ``(images, most, 6)``."""
+    found = []
+    for record, rows in zip(window, candidates, strict=True):
+        try:
+            found.append(padded(detections(rows, thresholds), thresholds.most))
+        except check.DataError as error:
+            raise check.DataError(f"{record.source}: {error}") from error
+    return np.stack(found)
 
 
 def save(folder: Path | str, saved: Saved) -> None:

@@ -4,8 +4,8 @@ It repeats :func:`lensmith.boxes.detections` and :func:`lensmith.boxes.padded` f
 ONNX's own ``NonMaxSuppression``; in ONNX's text form, as the entry is. The thresholds are inputs with a default, so
 that whoever runs the artifact may give others, without making it anew.
 
-The overlap of two boxes is worked out in float32 here and in float64 there: where it is a threshold but for the last
-bits, the two may differ.
+The overlap of two boxes is worked out in float32 here and in float64 there: where it is the threshold but for the last
+bits, the two may differ; and where sides are beyond 1e18, which only an untrained network has.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from lensmith.boxes import Thresholds
+from lensmith.boxes.suppression import ENDLESS
 from lensmith.ship.entry import OPSET
 
 CANDIDATES = "candidates"  # the input, and after a task's name and a slash an output of the artifact
+FAR = 1e18  # corners further out count as this far when overlaps are worked out: areas stay within float32
 SETTINGS = ("score_threshold", "iou_threshold", "most", "classwise", "best")  # inputs with defaults, likewise
 
 # Names of ONNX's parser know neither '-' nor '/': the task's name comes before them afterwards.
@@ -28,8 +30,9 @@ suppress (float[batch, count, UNITS] candidates, float score_threshold, float io
           bool classwise, bool best) => (float[batch, found, 6] detections)
 <int64[1] axis_0 = {0}, int64[1] axis_1 = {1}, int64[1] axis_2 = {2}, int64[2] axes_but_1 = {0, 2},
  int64[1] at_0 = {0}, int64[1] at_2 = {2}, int64[1] at_4 = {4}, int64[1] at_5 = {5}, int64[1] at_end = {UNITS},
- int64 zero = {0}, int64 one = {1}, int64 CLASSES_NAME = {CLASSES}, int64[1] one_row = {1}, int64[1] four = {4},
- int64[1] class_length = {CLASSES}, int64[1] rest = {-1}, float nothing = {0}, float no_class = {-1}>
+ int64 zero = {0}, int64 one = {1}, int64 classes = {CLASSES}, int64[1] one_row = {1}, int64[1] four = {4},
+ int64[1] class_length = {CLASSES}, float nothing = {0}, float no_class = {-1},
+ float least = {-ENDLESS}, float largest = {ENDLESS}, float nearest = {-FAR}, float furthest = {FAR}>
 {
     # Only places where some class of some image counts: the rest of the work is done for these few.
     boxes = Slice(candidates, at_0, at_4, axis_2)
@@ -38,7 +41,8 @@ suppress (float[batch, count, UNITS] candidates, float score_threshold, float io
     counts = Greater(highest, score_threshold)
     where_row = NonZero(counts)
     where = Squeeze(where_row, axis_0)
-    near_boxes = Gather <axis = 1> (boxes, where)
+    near_given = Gather <axis = 1> (boxes, where)
+    near_boxes = Clip(near_given, least, largest)
     near_scores = Gather <axis = 1> (scores, where)
 
     # Each place for its likeliest class alone, unless all classes count; a score of 0 never does.
@@ -49,11 +53,12 @@ suppress (float[batch, count, UNITS] candidates, float score_threshold, float io
     eligible = Or(is_likeliest, all_count)
     eligible_scores = Where(eligible, near_scores, nothing)
 
-    # A box that is upside down has no area; ONNX would turn it round.
+    # A box that is upside down has no area; ONNX would turn it round. And areas have to be finite in float32.
     low = Slice(near_boxes, at_0, at_2, axis_2)
     high_given = Slice(near_boxes, at_2, at_4, axis_2)
     high = Max(low, high_given)
-    upright = Concat <axis = 2> (low, high)
+    upright_given = Concat <axis = 2> (low, high)
+    upright = Clip(upright_given, nearest, furthest)
 
     # Which stay, as image and place · classes + class.
     shape = Shape(near_boxes)
@@ -75,9 +80,9 @@ suppress (float[batch, count, UNITS] candidates, float score_threshold, float io
             each_shape = Concat <axis = 0> (images, length_row, four)
             repeat_shape = Concat <axis = 0> (one_row, one_row, class_length, one_row)
             repeated = Expand(each, repeat_shape)
-            all_boxes = Reshape(repeated, each_shape)
+            all_boxes = Reshape <allowzero = 1> (repeated, each_shape)
             all_shape = Concat <axis = 0> (images, one_row, length_row)
-            all_scores = Reshape(eligible_scores, all_shape)
+            all_scores = Reshape <allowzero = 1> (eligible_scores, all_shape)
             chosen_else = NonMaxSuppression(all_boxes, all_scores, most, iou_threshold, score_threshold)
             image_else, class_else, flat_else = Split <axis = 1, num_outputs = 3> (chosen_else)
             kept_else = Concat <axis = 1> (image_else, flat_else)
@@ -127,8 +132,11 @@ def suppression(classes: int, thresholds: Thresholds) -> Any:
     """
     from onnx import numpy_helper, parser
 
-    text = _TEXT.replace("CLASSES_NAME", "classes").replace("CLASSES", str(classes))
-    model = parser.parse_model(text.replace("UNITS", str(5 + classes)).replace("OPSET", str(OPSET)))
+    values = {"CLASSES": classes, "UNITS": 5 + classes, "OPSET": OPSET, "ENDLESS": ENDLESS, "FAR": FAR}
+    text = _TEXT
+    for name, value in values.items():
+        text = text.replace(name, str(value))
+    model = parser.parse_model(text)
     for name, value in settings(thresholds).items():
         model.graph.initializer.append(numpy_helper.from_array(value, name))
     return model

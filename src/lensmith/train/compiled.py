@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.train import optimizers
+from lensmith.train import measures, optimizers
 from lensmith.train.history import number
 from lensmith.train.losses import fits_head
 from lensmith.train.monitor import monitors
@@ -36,6 +36,8 @@ class Compiled:
         train: makes one training step and returns the means over the epoch so far.
         test: measures one batch without learning and returns the means so far.
         names: what Keras calls a value, and what we call it, where the two differ.
+        measured: the names of the values that measures give of the validation, and which way is better.
+        objectives: what it was compiled for.
     """
 
     model: Any
@@ -45,6 +47,8 @@ class Compiled:
     train: Step
     test: Step
     names: Mapping[str, str]
+    measured: Mapping[str, Literal["min", "max"]]
+    objectives: Mapping[str, Objective]
 
     def floats(self, values: Values) -> dict[str, float]:
         """The values as numbers of Python. This waits for the device to finish the step."""
@@ -92,11 +96,21 @@ def compiled(
         train=train,
         test=test,
         names=_names(model) if several else {},
+        measured=measures.directions(objectives),
+        objectives=objectives,
     )
 
 
 def _task(name: str, shape: tuple[int | None, ...], objective: Objective, *, several: bool) -> Task:
-    return Task(shape, objective.activation, name * several, objective.target or "", objective.tap, objective.weight)
+    return Task(
+        shape,
+        objective.activation,
+        name * several,
+        objective.target or "",
+        objective.tap,
+        objective.weight,
+        objective.shape,
+    )
 
 
 def _check_classes(task: str, objective: Objective, units: int | None) -> None:
@@ -121,7 +135,7 @@ def check_stage(stage: Fit, objectives: Mapping[str, Objective], *, validated: b
         loss_of(objective)
     metrics = {task: metrics_of(objective) for task, objective in objectives.items()}
     directions = _directions(metrics, _trained(objectives, stage.tasks), several=len(objectives) > 1)
-    monitors(stage, directions, validated=validated)
+    monitors(stage, directions, validated=validated, measured=measures.directions(objectives))
 
 
 def _build_once(model: Any) -> Step:

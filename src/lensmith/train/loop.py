@@ -93,7 +93,7 @@ def fit(
     validated = validation is not None
     with frozen(model, stage), requests() as asked:
         steps = compiled(model, objectives, optimizers.build(stage), stage.tasks)
-        best, stop = monitors(stage, steps.directions, validated=validated)
+        best, stop = monitors(stage, steps.directions, validated=validated, measured=steps.measured)
         facts = {
             "stage": stage.to_dict(),
             "objectives": describe(objectives),
@@ -113,7 +113,7 @@ def fit(
             stage=stage,
             best=best,
             stop=stop,
-            plateau=plateau_monitor(stage, steps.directions, validated=validated),
+            plateau=plateau_monitor(stage, steps.directions, validated=validated, measured=steps.measured),
             store=store,
             progress=progress or Silent(),
             callbacks=called,

@@ -9,6 +9,7 @@ from lensmith import check
 from lensmith.train import memory
 from lensmith.train.compiled import Compiled, Values, compiled, fitted
 from lensmith.train.job import Batches
+from lensmith.train.measures import Gathered
 from lensmith.train.objective import Objective
 
 
@@ -34,6 +35,7 @@ def evaluate(model: Any, batches: Batches, objectives: Mapping[str, Objective]) 
 def measure(steps: Compiled, batches: Batches, *, place: str, asked: Sequence[str]) -> dict[str, float]:
     """The values over all batches, or over those before a request to stop."""
     values: Values = {}
+    gathered = Gathered(steps.model, steps.objectives)
     for x, y in batches.epoch(0):
         if asked:
             return {}
@@ -43,6 +45,7 @@ def measure(steps: Compiled, batches: Batches, *, place: str, asked: Sequence[st
                 steps.build(x, y)
                 steps.model.reset_metrics()
             values = steps.test(x, y)
+            gathered.add(x, y)
         except Exception as error:
             if memory.out_of_memory(error):
                 step = steps.model.test_on_batch
@@ -50,4 +53,4 @@ def measure(steps: Compiled, batches: Batches, *, place: str, asked: Sequence[st
             raise
     if not values:
         raise check.DataError(f"{place}: there are no batches to measure on")
-    return steps.floats(values)
+    return steps.floats(values) | gathered.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from lensmith import check
@@ -11,6 +12,7 @@ from lensmith.train.schedules import Mode, Plateau
 from lensmith.train.stages import Fit, Patience
 
 Direction = Literal["min", "max"]
+NOTHING: Mapping[str, Direction] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,20 @@ class Monitor:
         return value < on - by if self.direction == "min" else value > on + by
 
 
-def monitors(stage: Fit, directions: Mapping[str, Direction | None], *, validated: bool) -> tuple[Monitor, Monitor]:
+def monitors(
+    stage: Fit,
+    directions: Mapping[str, Direction | None],
+    *,
+    validated: bool,
+    measured: Mapping[str, Direction] = NOTHING,
+) -> tuple[Monitor, Monitor]:
     """The value that decides on the best epoch, and the one that decides when to stop.
 
     Args:
         stage: names them.
         directions: the names of the training values, and which way is better as far as known.
         validated: whether there is validation, and with it the same names with ``val_`` in front.
+        measured: names of values that there are of the validation alone, without ``val_``.
 
     Raises:
         SettingError: there will be no such value, or nobody knows which way it is better. This is looked up for a
@@ -50,22 +59,28 @@ def monitors(stage: Fit, directions: Mapping[str, Direction | None], *, validate
         >>> best.name, stop.name
         ('loss', 'loss')
     """
-    known = _values(directions, validated=validated)
+    known = _values(directions, measured, validated=validated)
     best = _monitor("monitor", stage.monitor, stage.mode, known)
-    plateau_monitor(stage, directions, validated=validated)
+    plateau_monitor(stage, directions, validated=validated, measured=measured)
     stop = stage.stop or Patience()
     if stop.monitor is None:
         return best, best
     return best, _monitor("stop.monitor", stop.monitor, stop.mode, known)
 
 
-def plateau_monitor(stage: Fit, directions: Mapping[str, Direction | None], *, validated: bool) -> Monitor | None:
+def plateau_monitor(
+    stage: Fit,
+    directions: Mapping[str, Direction | None],
+    *,
+    validated: bool,
+    measured: Mapping[str, Direction] = NOTHING,
+) -> Monitor | None:
     """The value by which a plateau cuts the rate; None where the stage's schedule is another. As :func:`monitors`.
 
     >>> plateau_monitor(Fit(schedule=Plateau(monitor="accuracy")), {"loss": "min", "accuracy": "max"}, validated=False)
     Monitor(name='accuracy', direction='max')
     """
-    known, plateau = _values(directions, validated=validated), stage.schedule
+    known, plateau = _values(directions, measured, validated=validated), stage.schedule
     if not isinstance(plateau, Plateau):
         return None
     if plateau.monitor is None:
@@ -73,10 +88,12 @@ def plateau_monitor(stage: Fit, directions: Mapping[str, Direction | None], *, v
     return _monitor("schedule.monitor", plateau.monitor, plateau.mode, known)
 
 
-def _values(directions: Mapping[str, Direction | None], *, validated: bool) -> dict[str, Direction | None]:
+def _values(
+    directions: Mapping[str, Direction | None], measured: Mapping[str, Direction], *, validated: bool
+) -> dict[str, Direction | None]:
     """The names of all values in a row of the history."""
-    measured = {f"val_{name}": way for name, way in directions.items()} if validated else {}
-    return {**directions, **measured}
+    of_validation = {**directions, **measured} if validated else {}
+    return {**directions, **{f"val_{name}": way for name, way in of_validation.items()}}
 
 
 def _monitor(place: str, name: str, mode: Mode, known: Mapping[str, Direction | None]) -> Monitor:

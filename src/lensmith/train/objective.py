@@ -49,6 +49,9 @@ class Objective:
         tap: the output is feature maps, and the loss a function of the targets and the maps, ``(batch, …)`` float32,
             which gives one number or one for each example. The targets are those of ``target`` as they are, such as
             class indices, or None where no target is named.
+        shape: of one example's targets, where it is not that of the output; None in it is any size. A detector's
+            output has a row for each candidate box, its targets one for each object.
+        measures: see :mod:`.measures`; of the validation alone.
 
     Raises:
         SettingError: a setting is wrong, or does not go with the activation.
@@ -68,12 +71,15 @@ class Objective:
     class_weights: tuple[float, ...] | None = None
     smoothing: float = 0.0
     tap: bool = False
+    shape: tuple[int | None, ...] | None = None
+    measures: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         check.one_of("activation", self.activation, ACTIVATIONS)
         check.between("weight", self.weight, 0.0, float("inf"))
         check.between("smoothing", self.smoothing, 0.0, 0.999)
         object.__setattr__(self, "metrics", tuple(self.metrics))
+        object.__setattr__(self, "measures", tuple(self.measures))
         if isinstance(self.loss, list | tuple):
             object.__setattr__(self, "loss", losses.check_pairs(self.loss))
         if self.class_weights is not None:

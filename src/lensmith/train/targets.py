@@ -25,6 +25,7 @@ class Task:
         tap: whether the output is feature maps, whose loss takes targets as they are, or none where ``target`` is
             empty.
         weight: of its loss.
+        given: of one example's targets, where that is not the shape of the output.
     """
 
     shape: tuple[int | None, ...]
@@ -33,6 +34,7 @@ class Task:
     target: str = ""
     tap: bool = False
     weight: float = 1.0
+    given: tuple[int | None, ...] | None = None
 
 
 def fitted(tasks: Mapping[str, Task], y: Targets, place: str) -> Targets:
@@ -72,7 +74,9 @@ def _fitted(task: Task, y: np.ndarray, place: str) -> np.ndarray:
         return y
     where = f"{place}, task {task.name}" if task.name else place
     whole = y.dtype.kind in "iu"
-    if whole and task.activation == "softmax":
+    if task.given is not None:
+        shape = task.given
+    elif whole and task.activation == "softmax":
         _check_labels(y, task.shape[-1], where)
         shape = task.shape[:-1]
     else:

@@ -13,12 +13,12 @@ from lensmith.compose.learners.layer_graph_records import (
     Connected,
     Convolution,
     Crop,
-    Drop,
+    Dropout,
     Local,
     MaxPool,
     Norm,
     Passing,
-    Reorganise,
+    Reorg,
     Route,
     Shortcut,
     Upsample,
@@ -36,8 +36,8 @@ GraphLayer = (
     | Upsample
     | Route
     | Shortcut
-    | Reorganise
-    | Drop
+    | Reorg
+    | Dropout
     | Crop
     | Passing
 )
@@ -52,8 +52,8 @@ GRAPH_LAYERS: dict[str, type] = {
     "upsample": Upsample,
     "route": Route,
     "shortcut": Shortcut,
-    "reorganise": Reorganise,
-    "drop": Drop,
+    "reorg": Reorg,
+    "dropout": Dropout,
     "crop": Crop,
     "passing": Passing,
 }

@@ -75,7 +75,7 @@ def _activated(x: Tensor, kind: str) -> Tensor:
 
 
 @keras.saving.register_keras_serializable("lensmith")
-class Reorg(keras.layers.Layer):  # type: ignore[misc]
+class DarknetReorg(keras.layers.Layer):  # type: ignore[misc]
     """Feature maps made ``stride`` times smaller and ``stride²`` times as many, in Darknet's own order.
 
     Darknet reads its input, ``channels · height · width`` numbers, as if they were ``channels / stride²`` maps that
@@ -95,8 +95,9 @@ class Reorg(keras.layers.Layer):  # type: ignore[misc]
         Redmon 2013-2018, Darknet, src/blas.c, reorg_cpu; Redmon & Farhadi 2017, YOLO9000, section 2, "Fine-Grained
         Features".
 
-    >>> Reorg(2)(keras.ops.reshape(keras.ops.arange(16.0), (1, 2, 2, 4)))[0, 0, 0].tolist()
-    [0.0, 4.0, 1.0, 5.0, 8.0, 12.0, 9.0, 13.0, 2.0, 6.0, 3.0, 7.0, 10.0, 14.0, 11.0, 15.0]
+    >>> pixels = keras.ops.reshape(keras.ops.arange(16.0), (1, 4, 1, 4))  # as 4 maps of a column: 0 4 8 12, 1 5 …
+    >>> DarknetReorg(1)(pixels)[0, 1, 0].tolist()
+    [4.0, 5.0, 6.0, 7.0]
     """
 
     def __init__(self, stride: int = 2, **options: Any) -> None:
@@ -151,8 +152,7 @@ class LowestPadding(keras.layers.Layer):  # type: ignore[misc]
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, channels = input_shape
         sizes = [
-            None if size is None else size + sum(both)
-            for size, both in zip((height, width), self.padding, strict=True)
+            None if size is None else size + sum(both) for size, both in zip((height, width), self.padding, strict=True)
         ]
         return batch, *sizes, channels
 

@@ -13,14 +13,14 @@ from typing import ClassVar
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.compose.layers import HE, Maker, Tensor, check_flag, check_image, check_window
+from lensmith.compose.layers import HE, Maker, Padding, Tensor, check_flag, check_image, check_window
 from lensmith.compose.learners.layer_graph_layers import (
     SHAPES,
     Channels,
     DarknetActivation,
+    DarknetReorg,
     LocallyConnected,
     LowestPadding,
-    Reorg,
 )
 
 # Darknet's names of what Keras calls otherwise, or the same.
@@ -97,26 +97,19 @@ class Convolution:
 
     def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
         check_image(name, x)
-        same = self.stride == 1 and 2 * self.padding == self.kernel - 1
-        if not same:
+        padding: Padding = "same" if self.stride == 1 and 2 * self.padding == self.kernel - 1 else "valid"
+        if padding == "valid":
             x = _padded(x, make, f"{name}-pad", self.padding)
-        x = self._convolved(x, make, f"{name}-conv", "same" if same else "valid")
+        x = self._convolved(x, make, f"{name}-conv", padding)
         x = make.norm(x, f"{name}-norm") if self.norm else x
         return activated(x, make, f"{name}-activation", self.activation)
 
-    def _convolved(self, x: Tensor, make: Maker, name: str, padding: str) -> Tensor:
-        where = "same" if padding == "same" else "valid"
+    def _convolved(self, x: Tensor, make: Maker, name: str, padding: Padding) -> Tensor:
+        bias, stride = not self.norm, self.stride
         if self.groups == self.filters == x.shape[-1] > 1:
-            return make.depthwise(x, name, self.kernel, stride=self.stride, bias=not self.norm, padding=where)
+            return make.depthwise(x, name, self.kernel, stride=stride, bias=bias, padding=padding)
         return make.conv(
-            x,
-            name,
-            self.filters,
-            self.kernel,
-            stride=self.stride,
-            bias=not self.norm,
-            padding=where,
-            groups=self.groups,
+            x, name, self.filters, self.kernel, stride=stride, bias=bias, padding=padding, groups=self.groups
         )
 
 
@@ -144,9 +137,7 @@ class Connected:
     def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
         x = make.layers.Flatten(name=f"{name}-flatten")(x) if len(x.shape) == 4 else x
         initial = _initial(make, f"{name}-dense")
-        dense = make.layers.Dense(
-            self.units, use_bias=not self.norm, kernel_initializer=initial, name=f"{name}-dense"
-        )
+        dense = make.layers.Dense(self.units, use_bias=not self.norm, kernel_initializer=initial, name=f"{name}-dense")
         x = make.norm(dense(x), f"{name}-norm") if self.norm else dense(x)
         return activated(x, make, f"{name}-activation", self.activation)
 
@@ -378,8 +369,8 @@ def _fitted(other: Tensor, wanted: tuple[int, ...], name: str) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Reorganise:
-    """Fewer pixels and more channels, in Darknet's order: ``-reorg``; see :class:`.layer_graph_layers.Reorg`.
+class Reorg:
+    """Fewer pixels and more channels, in Darknet's order: ``-reorg``; see :class:`.layer_graph_layers.DarknetReorg`.
 
     Args:
         stride: how many times smaller the feature maps become.
@@ -392,11 +383,13 @@ class Reorganise:
 
     def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
         check_image(name, x)
-        return Reorg(self.stride, name=f"{name}-reorg")(x)
+        layer = DarknetReorg(self.stride, name=f"{name}-reorg")
+        layer.compute_output_shape(tuple(x.shape))  # refuses here in one line, which Keras would make several of
+        return layer(x)
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
+class Dropout:
     """Dropout: ``-dropout``.
 
     Args:

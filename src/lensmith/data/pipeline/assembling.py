@@ -47,6 +47,8 @@ class Examples:
         seed: of the changes.
         exact: whether JPEGs are never decoded at reduced size.
         cache: of decoded pixels, on disk.
+        several: how many rows the targets of a detector have, by task of boxes; see :func:`.targets.encode`. Any
+            other task of boxes has one an image.
         lost: files that could not be read any more, filled while batches are made.
     """
 
@@ -59,6 +61,7 @@ class Examples:
     seed: int = 0
     exact: bool = False
     cache: Cache | None = None
+    several: Mapping[str, int] = field(default_factory=dict)
     lost: list[Problem] = field(default_factory=list)
 
     def batch(self, places: np.ndarray, epoch: int, first: int) -> Batch:
@@ -144,14 +147,16 @@ class Examples:
                 source=source,
                 resized=read.resized,
             )
-        if any(isinstance(target, Boxes) and not len(target) for target in targets.values()):
+        if any(isinstance(one, Boxes) and not len(one) and task not in self.several for task, one in targets.items()):
             return None
         return pixels, {task: self._encoded(targets[task], task, place) for task in self.labels}
 
     def _encoded(self, target: Target, task: str, place: int) -> np.ndarray:
         if self.labels[task].kind == "mask":
             return np.asarray(target, np.int32)
-        return encode(target, task, self.labels[task], self._size, self.records[place].source)
+        return encode(
+            target, task, self.labels[task], self._size, self.records[place].source, several=self.several.get(task)
+        )
 
     def _four(self, place: int, augment: Augment, rng: np.random.Generator) -> Sequence[_InPixels] | None:
         """The examples of a mosaic; None when one of them cannot be read, which is told when its own turn comes."""

@@ -22,7 +22,7 @@ from lensmith.data.pipeline.cache import Cache
 from lensmith.data.pipeline.memory import BUDGET, Plan, image_bytes, plan
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.reading import choose_threads, in_memory
-from lensmith.data.targets import check_has, to_array
+from lensmith.data.targets import check_has, most_boxes, to_array
 from lensmith.records import Labels, Problem, Records
 
 
@@ -164,6 +164,7 @@ def batches(
     tasks: Sequence[str] | None = None,
     augment: Augment | None = None,
     one_hot: bool = False,
+    several: Sequence[str] = (),
     exact: bool = False,
     threads: int | None = None,
     memory: int | None = None,
@@ -179,6 +180,7 @@ def batches(
     number      float32 ``(n, k)``
     points      float32 ``(n, k, 2)``, x and y as shares of the image
     boxes       of which each image has one: float32 ``(n, 4)``, x1, y1, x2, y2 as shares of the image
+    boxes       of a task in ``several``: float32 ``(n, most, 6)``, see :func:`.targets.encode`
     mask        int32 ``(n, h, w)`` at the size of the model's input
     ==========  ===================================================================================
 
@@ -193,6 +195,7 @@ def batches(
             left as it is.
         one_hot: deliver classes as rows of 0 and 1, as mixed images need them: for a validation part whose loss
             is to be that of a training part with MixUp or CutMix.
+        several: tasks of boxes whose images have any number of objects, none included, as a detector takes them.
         exact: decode JPEGs at full size and resize them exactly, as prediction does. Otherwise those that are far
             larger than the model's input are decoded at reduced size, and all are resized in whole levels, which
             is faster, and 1 to 2 levels of 255 away on average.
@@ -222,18 +225,24 @@ def batches(
     budget = BUDGET if memory is None else check.positive("memory", memory)
     labels = _labels(records, tasks)
     if augment is not None:
-        _check_augment(augment, preprocessing, labels)
+        _check_augment(augment, preprocessing, labels, several)
+    rows = _rows(records, labels, several, augment)
     examples = Examples(
         records=records,
         preprocessing=preprocessing,
         labels=MappingProxyType(labels),
         targets=MappingProxyType(
-            {task: _fixed(to_array(records, task)) for task, one in labels.items() if one.kind != "mask"}
+            {
+                task: _fixed(to_array(records, task, several=rows.get(task)))
+                for task, one in labels.items()
+                if one.kind != "mask"
+            }
         ),
         augment=augment,
         one_hot=one_hot or (augment is not None and augment.mixes),
         seed=seed,
         exact=exact,
+        several=MappingProxyType(rows),
         cache=None if cache is None else Cache(Path(cache)),
     )
     made = _plan(examples, min(size, len(records)), budget, choose_threads(records, threads))
@@ -251,13 +260,25 @@ def _labels(records: Records, tasks: Sequence[str] | None) -> dict[str, Labels]:
     return labels
 
 
-def _check_augment(augment: Augment, preprocessing: Preprocessing, labels: Mapping[str, Labels]) -> None:
+def _rows(
+    records: Records, labels: Mapping[str, Labels], several: Sequence[str], augment: Augment | None
+) -> dict[str, int]:
+    """How many rows the targets of each detector have; a mosaic may hold the objects of four images."""
+    for task in several:
+        check.one_of("several", task, [name for name, one in labels.items() if one.kind == "boxes"])
+    images = 4 if augment is not None and augment.mosaic else 1
+    return {task: images * most_boxes(records, task) for task in several}
+
+
+def _check_augment(
+    augment: Augment, preprocessing: Preprocessing, labels: Mapping[str, Labels], several: Sequence[str]
+) -> None:
     if preprocessing.image is None:
         raise check.SettingError(check.sentence("augment", "images", "rows of numbers", "Leave it out"))
-    kinds = {labels.kind for labels in labels.values()}
+    single = [task for task, one in labels.items() if one.kind == "boxes" and task not in several]
     if augment.mosaic:
         mosaic.check_kinds(labels)
-        if "boxes" in kinds:
+        if single:
             expected, got = "targets that hold several boxes", "batches of one box an image"
             raise check.SettingError(check.sentence("augment.mosaic", expected, got, "Set augment.mosaic to 0"))
     if augment.mixes:

@@ -19,7 +19,6 @@ from lensmith.detect.losses.sizes import Grids, Sizes
 
 Tensor = Any
 PARTS = ("localisation", "confidence", "classification")
-_WIDEST = 10.0  # of tw: e^10 anchors are wider than any image, and e^89 is infinite
 
 
 class YoloLoss(keras.losses.Loss):  # type: ignore[misc]
@@ -79,15 +78,3 @@ def over_objects(values: Tensor, has: Tensor) -> Tensor:
 def corners(centre: Tensor, size: Tensor) -> Tensor:
     """x1, y1, x2, y2 of boxes given by centre and size, both ``(…, 2)``."""
     return keras.ops.concatenate([centre - size / 2, centre + size / 2], axis=-1)
-
-
-def anchored(raw: Tensor, places: Places) -> Tensor:
-    """The boxes, ``(…, 4)`` as shares of the image, of raw numbers that are relative to anchors."""
-    ops = keras.ops
-    centre = (places.cells + bent(raw, places)) / places.grid
-    return corners(centre, ops.exp(ops.minimum(raw[..., 2:4], _WIDEST)) * places.anchors)
-
-
-def bent(raw: Tensor, places: Places) -> Tensor:
-    """Where in its cell each predicted centre lies, ``(…, 2)``."""
-    return places.bend * keras.ops.sigmoid(raw[..., :2]) - (places.bend - 1) / 2

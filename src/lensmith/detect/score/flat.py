@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def found_of(found: Sequence[np.ndarray], classes: int, most: int | None = None)
         ([0.9, 0.5], [0, 1])
     """
     tables = [_checked(rows, classes, place) for place, rows in enumerate(found)]
-    images = np.repeat(np.arange(len(tables)), [len(rows) for rows in tables])
+    images = _repeated(tables)
     rows = np.concatenate([*tables, np.zeros((0, 6))])
     groups = rows[:, 5].astype(np.int64) * max(len(tables), 1) + images
     order = np.lexsort((-rows[:, 4], groups))  # which is stable
@@ -111,7 +112,7 @@ def objects_of(truths: Sequence[Boxes], classes: int, areas: Sequence[np.ndarray
     for place, target in enumerate(truths):
         _known(target.classes, classes, f"score: truths of image {place}")
     labels = np.concatenate([*(target.classes for target in truths), np.zeros(0, np.int64)])
-    groups = labels * max(len(truths), 1) + np.repeat(np.arange(len(truths)), [len(target) for target in truths])
+    groups = labels * max(len(truths), 1) + _repeated(truths)
     order = np.argsort(groups, kind="stable")
     corners = np.concatenate([*(target.xyxy for target in truths), np.zeros((0, 4))]).astype(np.float64)
     sizes = boxes.area(corners) if areas is None else _areas(areas, truths)
@@ -131,7 +132,7 @@ def pairs_of(found: Found, objects: Objects, least: float) -> Pairs:
 
 def _checked(rows: np.ndarray, classes: int, image: int) -> np.ndarray:
     place = f"score: found of image {image}"
-    table = np.asarray(rows, np.float64)
+    table: np.ndarray = np.asarray(rows, np.float64)
     if table.shape == (0,):  # what an empty list becomes
         table = table.reshape(0, 6)
     if table.ndim != 2 or table.shape[1] != 6:
@@ -144,6 +145,11 @@ def _checked(rows: np.ndarray, classes: int, image: int) -> np.ndarray:
         raise check.DataError(check.sentence(f"{place}, detection {row}", "finite numbers", came))
     _known(table[:, 5], classes, place)
     return table
+
+
+def _repeated(images: Sequence[Sized]) -> np.ndarray:
+    """The place of its image, for each thing in one of them."""
+    return np.repeat(np.arange(len(images)), np.array([len(image) for image in images], np.int64))
 
 
 def _known(labels: np.ndarray, classes: int, place: str) -> None:
@@ -160,7 +166,8 @@ def _areas(areas: Sequence[np.ndarray], truths: Sequence[Boxes]) -> np.ndarray:
         here = f"score: areas of image {place}" if place >= 0 else "score: areas"
         expected, got = (f"{wanted[place]}, one an object", counts[place]) if place >= 0 else (len(wanted), len(counts))
         raise check.DataError(check.sentence(here, str(expected), got))
-    return np.concatenate([*(np.asarray(sizes, np.float64).reshape(-1) for sizes in areas), np.zeros(0)])
+    every: list[np.ndarray] = [np.asarray(sizes, np.float64).reshape(-1) for sizes in areas]
+    return np.concatenate([*every, np.zeros(0)])
 
 
 def _chunks(found: Found, objects: Objects) -> Iterator[slice]:
@@ -170,7 +177,7 @@ def _chunks(found: Found, objects: Objects) -> Iterator[slice]:
     total = int(upto[-1]) if len(upto) else 0
     edges = np.searchsorted(upto, np.arange(_AT_ONCE, total, _AT_ONCE)).tolist()
     marks = [0, *edges, len(upto)]
-    for begin, end in zip(marks[:-1], marks[1:], strict=True):
+    for begin, end in pairwise(marks):
         if begin < end:
             yield slice(begin, end)
 

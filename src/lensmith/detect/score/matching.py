@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -105,7 +106,7 @@ def _in_rounds(found: Found, pairs: Pairs) -> tuple[Pairs, Iterator[slice]]:
     turn = (np.arange(len(who)) - np.searchsorted(groups, groups))[inverse]
     order = np.lexsort((pairs.objects, pairs.overlap, pairs.found, turn))
     edges = np.searchsorted(turn[order], np.arange(turn.max(initial=-1) + 2)).tolist()
-    rounds = (slice(begin, end) for begin, end in zip(edges[:-1], edges[1:], strict=True))
+    rounds = (slice(begin, end) for begin, end in pairwise(edges))
     return Pairs(pairs.found[order], pairs.objects[order], pairs.overlap[order]), rounds
 
 

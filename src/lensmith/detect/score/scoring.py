@@ -119,7 +119,8 @@ def _measured(table: Found, objects: Objects, matches: Matches, label: int, styl
     order = mine.start + np.argsort(-table.scores[mine], kind="stable")
     right, kept = matches.right[order], ~matches.ignored[order]
     ranges, levels = right.shape[1:]
-    edges = average_precision.ceilings(right.reshape(len(order), -1), kept.reshape(len(order), -1))
+    flat = (len(order), ranges * levels)
+    edges = average_precision.ceilings(right.reshape(flat), kept.reshape(flat))
     known = np.repeat(counts, levels).tolist()
     values = [_area(style, edge, count) if count else np.nan for edge, count in zip(edges, known, strict=True)]
     totals = np.stack([right[table.ranks[order] < most].sum(axis=0) for most in _MOST])

@@ -40,7 +40,7 @@ def bundled(name: str) -> Records:
     digit-windows  3,000     28×28 pixels that a digit fills, or the background     11 classes
     =============  ========  =====================================================  =====================
 
-    Drawn scenes come in three parts, of different digits.
+    Scenes come in three parts, of different digits.
 
     Raises:
         SettingError: no such data set; names the nearest.

@@ -1,0 +1,325 @@
+"""``lensmith detect`` as a user calls it: pictures, documents, COCO results, videos, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from calling import document, lensmith
+from PIL import Image
+
+from colour_detector import ColourDetector, canvas
+from lensmith.detect import video
+from lensmith.runs import detecting
+
+BOX = [10.0, 20.0, 30.0, 50.0]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with pictures, and a MODEL named ``colours`` that finds plain colours."""
+    usual = detecting.open_detector
+
+    def opened(model: Any, weights: Any = None, names: Any = None) -> Any:
+        return ColourDetector() if str(model) == "colours" else usual(model, weights, names)
+
+    monkeypatch.setattr(detecting, "open_detector", opened)
+    folder = tmp_path / "place"
+    (folder / "in" / "deep").mkdir(parents=True)
+    save(folder / "one.png", canvas((60, 100), ("red", (10, 20, 30, 50)), ("blue", (70, 5, 100, 15))))
+    save(folder / "in" / "two.png", canvas((60, 100), ("green", (40, 30, 50, 40))))
+    save(folder / "in" / "deep" / "one.png", canvas((40, 40)))
+    (folder / "in" / "notes.txt").write_text("no picture")
+    (folder / "in" / ".hidden.png").write_text("no picture")
+    return folder
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels).save(path)
+
+
+def clip(path: Path, count: int) -> None:
+    """A video of a red patch that moves by 20 pixels a frame."""
+    places = (10 + 20 * index for index in range(count))
+    video.write(path, 10, (canvas((64, 200), ("red", (x, 20, x + 30, 50))) for x in places))
+
+
+class PaleDetector(ColourDetector):
+    """As its base, for colours that a video has changed a little."""
+
+    def _rows(self, example: Any) -> np.ndarray:
+        pixels = np.asarray(example.image)
+        red = (pixels[..., 0] > 200) & (pixels[..., 1:].max(axis=2) < 60)
+        return super()._rows(np.where(red[..., None], np.array([255, 0, 0], np.uint8), 90 + 0 * pixels))
+
+
+# --- what is told --------------------------------------------------------------------------------------------------
+
+
+def test_document(place: Path) -> None:
+    told = document(lensmith("detect", "colours", "one.png", "in", "--json", cwd=place))
+    one, deep, two = sorted(told["images"], key=lambda image: image["file"].replace("in/", "z"))
+    assert one == {
+        "file": "one.png",
+        "width": 100,
+        "height": 60,
+        "detections": [
+            {"label": "red", "score": 0.9, "box": BOX},
+            {"label": "blue", "score": 0.6, "box": [70.0, 5.0, 100.0, 15.0]},
+        ],
+    }
+    assert (deep["file"], deep["detections"]) == ("in/deep/one.png", [])
+    assert (two["file"], two["detections"][0]["label"]) == ("in/two.png", "green")
+    assert told["refused"] == []
+    assert sorted(told["pictures"]) == ["detections/deep/one.png", "detections/one.png", "detections/two.png"]
+    assert all((place / picture).is_file() for picture in told["pictures"])
+
+
+def test_table(place: Path) -> None:
+    done = lensmith("detect", "colours", "one.png", "--no-pictures", cwd=place)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "one.png  100×60 pixels, 2 found",
+        "  red   0.900     10    20    30    50",
+        "  blue  0.600     70     5   100    15",
+    ]
+    assert not (place / "detections").exists()
+
+
+def test_the_rest_of_many_is_counted(place: Path) -> None:
+    patches = [("red", (10 * index, 10, 10 * index + 5, 15)) for index in range(1, 26)]
+    save(place / "many.png", canvas((30, 300), *patches))
+    lines = lensmith("detect", "colours", "many.png", "--no-pictures", cwd=place).stdout.splitlines()
+    assert len(lines) == 22
+    assert lines[-1] == "  and 5 more"
+
+
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        ([], ["red", "blue"]),
+        (["--score", "0.7"], ["red"]),
+        (["--score", "1"], []),
+        (["--most", "1"], ["red"]),
+        (["--classes", "blue"], ["blue"]),
+        (["--classes", "blue,red"], ["red", "blue"]),
+        (["--classes", "blue", "--classes", "green"], ["blue"]),
+        (["--tiles", "40"], ["red", "blue"]),
+        (["--tiles", "40", "--overlap", "0.5", "--only-tiles"], ["blue", "red"]),
+        (["--task", "objects"], ["red", "blue"]),
+    ],
+)
+def test_options(place: Path, options: list[str], labels: list[str]) -> None:
+    told = document(lensmith("detect", "colours", "one.png", "--json", "--no-pictures", *options, cwd=place))
+    found = told["images"][0]["detections"]
+    assert [one["label"] for one in found] == labels
+    assert all(one["box"] == BOX for one in found if one["label"] == "red"), "whole, whatever the tiles"
+
+
+def test_photo_that_is_installed(place: Path) -> None:
+    told = document(lensmith("detect", "colours", "bundled:china", "--json", cwd=place))
+    assert (told["images"][0]["width"], told["images"][0]["height"]) == (640, 427)
+    assert told["pictures"] == ["detections/china.jpg"]
+
+
+def test_a_turned_photo_is_told_of_upright(place: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: the first row is the right side
+    upright = canvas((60, 100), ("red", (10, 20, 30, 50)))
+    Image.fromarray(np.rot90(upright)).save(place / "turned.png", exif=exif)
+    told = document(lensmith("detect", "colours", "turned.png", "--json", "--no-pictures", cwd=place))["images"][0]
+    assert (told["width"], told["height"]) == (100, 60)
+    assert told["detections"][0]["box"] == BOX
+
+
+# --- pictures ------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_never_replace_others(place: Path) -> None:
+    save(place / "in" / "ONE.png", canvas((40, 40)))
+    first = document(lensmith("detect", "colours", "one.png", "in", "one.png", "--json", cwd=place))["pictures"]
+    assert sorted(first) == [
+        "detections/ONE-2.png",
+        "detections/deep/one.png",
+        "detections/one-3.png",
+        "detections/one.png",
+        "detections/two.png",
+    ]
+    again = document(lensmith("detect", "colours", "one.png", "--json", cwd=place))["pictures"]
+    assert again == ["detections-2/one.png"]
+    done = lensmith("detect", "colours", "one.png", "--out", "in", cwd=place)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "lensmith: --out in: expected a new or empty folder; got one that holds something. Name another folder\n"
+    )
+
+
+def test_pictures_keep_their_format(place: Path) -> None:
+    names = ("a.jpg", "b.JPEG", "c.bmp", "d.webp", "e.gif")
+    for name in names:
+        save(place / name, canvas((400, 400)))
+    told = document(lensmith("detect", "colours", *names, "--out", "o", "--json", cwd=place))
+    assert sorted(told["pictures"]) == ["o/a.jpg", "o/b.JPEG", "o/c.png", "o/d.png", "o/e.png"]
+    starts = [(place / picture).read_bytes()[:3] for picture in sorted(told["pictures"])]
+    assert starts == [b"\xff\xd8\xff"] * 2 + [b"\x89PN"] * 3
+
+
+# --- COCO ----------------------------------------------------------------------------------------------------------
+
+
+def test_coco_results_by_position(place: Path) -> None:
+    done = lensmith("detect", "colours", "one.png", "in/two.png", "--coco", "r.json", "--no-pictures", cwd=place)
+    assert "image_id: the positions of the pictures, from 1; category_id: the places of the classes" in done.stdout
+    assert json.loads((place / "r.json").read_text()) == [
+        {"image_id": 1, "category_id": 1, "bbox": [10.0, 20.0, 20.0, 30.0], "score": 0.9},
+        {"image_id": 1, "category_id": 3, "bbox": [70.0, 5.0, 30.0, 10.0], "score": 0.6},
+        {"image_id": 2, "category_id": 2, "bbox": [40.0, 30.0, 10.0, 10.0], "score": 0.9},
+    ]
+
+
+def test_coco_results_by_annotations(place: Path) -> None:
+    known = {
+        "images": [{"id": 70, "file_name": "val/two.png"}, {"id": 7, "file_name": "one.png"}],
+        "categories": [{"id": 11, "name": "Red"}, {"id": 12, "name": "green"}],  # blue is not one of them
+    }
+    (place / "known.json").write_text(json.dumps(known))
+    words = ("--coco", "r.json", "--images", "known.json", "--no-pictures", "--json")
+    told = document(lensmith("detect", "colours", "one.png", "in/two.png", *words, cwd=place))
+    assert told["coco"] == "r.json"
+    assert [(one["image_id"], one["category_id"]) for one in json.loads((place / "r.json").read_text())] == [
+        (7, 11),
+        (70, 12),
+    ]
+    done = lensmith("detect", "colours", "in/deep/one.png", "bundled:china", *words, cwd=place)
+    assert done.returncode == 1
+    assert "COCO results: expected pictures that known.json lists; got 'china.jpg'" in done.stderr
+
+
+# --- videos --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pale(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(detecting, "open_detector", lambda *_: PaleDetector())
+    return place
+
+
+def test_a_video_frame_by_frame(pale: Path) -> None:
+    clip(pale / "clip.mp4", 10)
+    done = lensmith("detect", "colours", "clip.mp4", "one.png", "--json", "--out", "o", cwd=pale)
+    told = document(done)
+    assert told["pictures"] == ["o/clip.mp4", "o/one.png"]
+    frames = told["images"][:-1]
+    assert [frame["frame"] for frame in frames] == list(range(10))
+    assert [frame["time"] for frame in frames] == [index / 10 for index in range(10)]
+    for index, frame in enumerate(frames[:8]):  # later the patch leaves the picture
+        [found] = frame["detections"]
+        np.testing.assert_allclose(found["box"], [10 + 20 * index, 20, 40 + 20 * index, 50], atol=2)
+    with video.reading(pale / "o" / "clip.mp4") as drawn:
+        pictures = [frame.pixels for frame in drawn]
+        assert drawn.fps == 10
+    assert len(pictures) == 10
+    assert pictures[0].shape == (128, 400, 3), "200 pixels are enlarged twice, so that names can be read"
+
+
+def test_a_video_for_a_person(pale: Path) -> None:
+    clip(pale / "clip.mp4", 5)
+    done = lensmith("detect", "colours", "clip.mp4", "--no-pictures", cwd=pale)
+    assert done.stdout.splitlines() == ["clip.mp4  200×64 pixels, 5 frames, 5 found", "  red: 5 in 5 frames"]
+
+
+def test_of_a_damaged_video_the_first_frames(pale: Path) -> None:
+    writer = cv2.VideoWriter(str(pale / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
+    for noise in np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8):
+        writer.write(noise)
+    writer.release()
+    whole = (pale / "v.avi").read_bytes()
+    (pale / "v.avi").write_bytes(whole[: len(whole) // 2])
+    done = lensmith("detect", "colours", "v.avi", "one.png", "--json", "--out", "o", cwd=pale)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    count = len(told["images"]) - 1
+    assert 15 <= count < 25
+    line = f"v.avi: expected 40 frames; got the first {count}: the file is damaged or cut short"
+    assert told["refused"] == [line]
+    assert done.stderr.endswith(f"\nlensmith: {line}\n")
+    with video.reading(pale / "o" / "v.mp4") as drawn:
+        assert len(list(drawn)) == count
+    (pale / "no.mp4").write_bytes(b"no video")
+    done = lensmith("detect", "colours", "no.mp4", "one.png", "--no-pictures", cwd=pale)
+    assert (done.returncode, done.stdout.count("found")) == (1, 1)
+    assert done.stderr.count("\n") == 1
+    assert "no.mp4: expected a video that FFmpeg can read" in done.stderr
+
+
+# --- refused -------------------------------------------------------------------------------------------------------
+
+
+def test_the_others_are_answered(place: Path) -> None:
+    (place / "in" / "bad.png").write_bytes(b"no picture")
+    (place / "empty").mkdir()
+    done = lensmith("detect", "colours", "in", "empty", "gone.png", "one.png", "--json", "--no-pictures", cwd=place)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert [image["file"] for image in told["images"]] == ["in/two.png", "in/deep/one.png", "one.png"]
+    assert len(told["refused"]) == 3
+    assert done.stderr.splitlines()[-3:] == [f"lensmith: {line}" for line in told["refused"]]
+    for words in ("empty: expected images or videos", "bad.png: not an image", "gone.png: the file is missing"):
+        assert any(words in line for line in told["refused"])
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "line"),
+    [
+        (["colours", "one.png", "--score", "1.5"], 2, "--score: expected a number from 0 to 1; got 1.5"),
+        (["colours", "one.png", "--score", "nan"], 2, "--score: expected a number from 0 to 1; got nan"),
+        (["colours", "one.png", "--iou", "-0.1"], 2, "--iou: expected a number from 0 to 1; got -0.1"),
+        (["colours", "one.png", "--most", "0"], 2, "--most: expected a whole number of at least 1; got 0"),
+        (["colours", "one.png", "--classes", "gren"], 2, "got 'gren'. Did you mean 'green'?"),
+        (["colours", "one.png", "--task", "x"], 2, "task: expected one of objects; got 'x'"),
+        (["colours", "one.png", "--tiles", "8"], 2, "tiles: expected a side of at least 32 pixels; got 8"),
+        (["colours", "one.png", "--overlap", "0.2"], 2, "--overlap: expected --tiles PIXELS beside it; got none"),
+        (["colours", "one.png", "--only-tiles"], 2, "--only-tiles: expected --tiles PIXELS beside it; got none"),
+        (["colours", "one.png", "--images", "x.json"], 2, "--annotations: expected --coco FILE beside it; got none"),
+        (["colours", "one.png", "--coco", "in"], 2, "--coco: expected the name of a file; got in, which is a folder"),
+        (["colours", "one.png", "--coco", "a", "--images", "a"], 2, "--coco: expected another file"),
+        (["colours", "one.png", "--coco", "a", "--images", "b"], 1, "b: no such file or directory"),
+        (["colours", "one.png", "--out", "o", "--no-pictures"], 2, "--out: expected pictures to put there"),
+        (["colours", "one.png", "--out", "one.png"], 2, "--out one.png: expected a new or empty folder; got a file"),
+        (["colours", "in/deep/none"], 1, "in/deep/none: the file is missing"),
+        (["net.cfg", "one.png"], 2, "--weights: expected FILE.weights, which net.cfg needs; got none"),
+        (["model", "one.png", "--names", "a"], 2, "--names: expected none beside a model that has its own; got a"),
+        (["nothing", "one.png"], 2, "nothing: expected a run, a saved model or an artifact"),
+        (["colours", "bundled:chna"], 2, "Did you mean 'china'?"),
+    ],
+)
+def test_refused_in_one_line(place: Path, words: list[str], status: int, line: str) -> None:
+    done = lensmith("detect", *words, cwd=place)
+    assert done.returncode == status
+    assert done.stdout == ""
+    assert done.stderr.startswith("lensmith: ")
+    assert done.stderr.count("\n") == 1
+    assert line in done.stderr
+    assert sorted(path.name for path in place.iterdir()) == ["in", "one.png"]
+
+
+def test_weights_that_lie_beside_are_named(place: Path) -> None:
+    (place / "net.weights").write_bytes(b"")
+    assert "Is it net.weights?" in lensmith("detect", "net.cfg", "one.png", cwd=place).stderr
+
+
+def test_a_folder_with_nothing_to_look_at(place: Path) -> None:
+    (place / "empty").mkdir()
+    done = lensmith("detect", "colours", "empty", cwd=place)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("lensmith: empty: expected images or videos (bmp, gif,")
+    assert done.stderr.count("\n") == 1
+    assert not (place / "detections").exists()
+
+
+def test_help_needs_no_model() -> None:
+    done = lensmith("detect", "--help")
+    assert done.returncode == 0
+    assert "COCO results" in done.stdout
