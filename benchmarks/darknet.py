@@ -37,9 +37,7 @@ def peer(folder: Path) -> None:
     import cv2
 
     text = (folder / "net.cfg").read_bytes()
-    network = cv2.dnn.readNetFromDarknet(
-        np.frombuffer(text, np.uint8), np.fromfile(folder / "net.weights", np.uint8)
-    )
+    network = cv2.dnn.readNetFromDarknet(np.frombuffer(text, np.uint8), np.fromfile(folder / "net.weights", np.uint8))
     names = network.getUnconnectedOutLayersNames()
     found = []
     for blob in np.load(folder / "blobs.npy"):
@@ -228,11 +226,15 @@ def _shaken(model: Any, blobs: np.ndarray) -> None:
             layer.beta.assign(draw.normal(0, 0.1, count))
         elif getattr(layer, "bias", None) is not None:
             layer.bias.assign(draw.normal(0, 0.1, layer.bias.shape))
+    kinds = (keras.layers.Conv2D, keras.layers.Dense)
+    plain = [layer for layer in model.layers if isinstance(layer, kinds) and layer.use_bias]
+    for layer in plain[-3:]:  # what the boxes or classes are read from: of a random network they are huge, or all alike
+        given = _predicted(keras.Model(model.input, layer.output), blobs)
+        layer.kernel.assign(np.asarray(layer.kernel) / max(float(given.std()), 1e-6))
     outputs = _predicted(model, blobs)
-    if outputs.ndim == 2:  # probabilities of a classifier are nearly equal at first
-        last = [layer for layer in model.layers if getattr(layer, "kernel", None) is not None][-1]
+    if outputs.ndim == 2:
         spread = max(float(np.log(np.maximum(outputs, 1e-30)).std(axis=-1).mean()), 1e-6)
-        last.kernel.assign(np.asarray(last.kernel) * min(2 / spread, 1e4))
+        plain[-1].kernel.assign(np.asarray(plain[-1].kernel) * min(2 / spread, 1e3))
 
 
 def main() -> None:

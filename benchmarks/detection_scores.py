@@ -4,7 +4,7 @@ The same objects and detections go to each: made ones (objects of many sizes, in
 as another class, or not at all, and things that are not there) and, where a data set with boxes is given, its objects
 with such detections. Each score that COCO's reference program prints is compared, and each class.
 
-    .venv/bin/python benchmarks/detection_scores.py [--images 2000] [--classes 80] [--data FOLDER] [--json]
+    .venv/bin/python benchmarks/detection_scores.py [--images 1000] [--classes 80] [--data FOLDER] [--json]
 
 A peer that is not installed is left out: pip install faster-coco-eval pycocotools.
 """
@@ -176,7 +176,7 @@ def _case(truths: list[Boxes], classes: int, most: int, rng: np.random.Generator
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--images", type=int, default=2000, help="made images (default 2000)")
+    parser.add_argument("--images", type=int, default=1000, help="made images (default 1000)")
     parser.add_argument("--classes", type=int, default=80, help="classes of the made images (default 80)")
     parser.add_argument("--data", action="append", default=[], help="a data set with boxes; may stand several times")
     parser.add_argument("--json", action="store_true", help="one line of JSON")

@@ -1,17 +1,25 @@
 """``lensmith detect`` as a user calls it: pictures, documents, COCO results, videos, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from calling import document, lensmith
+from calling import document, lensmith, process
 from PIL import Image
 
 from colour_detector import ColourDetector, canvas
+from lensmith import ship
+from lensmith.boxes import Thresholds
+from lensmith.compose import Basic, Classify, ConvStem, Group, Groups, Recipe
+from lensmith.compose.detection import YoloV2
+from lensmith.data import Preprocessing, photo
 from lensmith.detect import video
+from lensmith.detect.finding import find
+from lensmith.records import Labels
 from lensmith.runs import detecting
 
 BOX = [10.0, 20.0, 30.0, 50.0]
@@ -44,6 +52,16 @@ def clip(path: Path, count: int) -> None:
     """A video of a red patch that moves by 20 pixels a frame."""
     places = (10 + 20 * index for index in range(count))
     video.write(path, 10, (canvas((64, 200), ("red", (x, 20, x + 30, 50))) for x in places))
+
+
+def cut_video(path: Path) -> None:
+    """A video of 40 frames of noise, of which the second half is missing."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
+    for noise in np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8):
+        writer.write(noise)
+    writer.release()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
 
 
 class PaleDetector(ColourDetector):
@@ -231,12 +249,7 @@ def test_a_video_for_a_person(pale: Path) -> None:
 
 
 def test_of_a_damaged_video_the_first_frames(pale: Path) -> None:
-    writer = cv2.VideoWriter(str(pale / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
-    for noise in np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8):
-        writer.write(noise)
-    writer.release()
-    whole = (pale / "v.avi").read_bytes()
-    (pale / "v.avi").write_bytes(whole[: len(whole) // 2])
+    cut_video(pale / "v.avi")
     done = lensmith("detect", "colours", "v.avi", "one.png", "--json", "--out", "o", cwd=pale)
     assert done.returncode == 1
     told = json.loads(done.stdout)
@@ -317,6 +330,102 @@ def test_a_folder_with_nothing_to_look_at(place: Path) -> None:
     assert done.stderr.startswith("lensmith: empty: expected images or videos (bmp, gif,")
     assert done.stderr.count("\n") == 1
     assert not (place / "detections").exists()
+
+
+# --- models --------------------------------------------------------------------------------------------------------
+
+RECIPE = Recipe(
+    input=(32, 32, 3),
+    stem=ConvStem(4, kernel=3, stride=2),
+    learner=Groups(Group(Basic(), filters=6), Group(Basic(), filters=8)),
+    tasks={"objects": YoloV2(2, anchors=((8, 8), (16, 12)), tap="P3", passthrough="P2", width=8)},
+)
+SOME = ("--score", "0", "--most", "5", "--no-pictures", "--json")  # of weights that learnt nothing
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> ship.Saved:
+    labels = {"objects": Labels("boxes", ("cat", "dog"))}
+    made = ship.Saved(RECIPE.build(seed=0), RECIPE, labels, Preprocessing(image=RECIPE.input))
+    ship.save(tmp_path / "model", made)
+    return made
+
+
+def test_a_saved_model(saved: ship.Saved, tmp_path: Path) -> None:
+    told = document(lensmith("detect", "model", "bundled:china", *SOME, cwd=tmp_path))["images"][0]
+    found = find(saved, photo("china"), thresholds=Thresholds(score=0.0, most=5))
+    assert len(found) == 5
+    assert told["detections"] == found.to_dicts()
+    assert document(lensmith("detect", "model", "bundled:china", "--json", cwd=tmp_path))["pictures"] != []
+
+
+def test_a_model_that_finds_nothing(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, tasks={"label": Classify(2)})
+    labels = {"label": Labels("class", ("a", "b"))}
+    ship.save(tmp_path / "m", ship.Saved(recipe.build(), recipe, labels, Preprocessing(image=recipe.input)))
+    done = lensmith("detect", "m", "bundled:china", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "lensmith: the model's tasks: expected one that finds objects; got label (class)."
+        " lensmith predict asks such a model\n"
+    )
+
+
+@pytest.mark.slow  # the exporter takes its time
+def test_an_artifact_tells_what_its_model_tells(saved: ship.Saved, tmp_path: Path) -> None:
+    ship.export(saved, tmp_path / "model.onnx", [photo("china"), photo("flower")])
+    words = ("bundled:china", "bundled:flower", *SOME, "--tiles", "200")
+    shipped, kept = (document(lensmith("detect", name, *words, cwd=tmp_path)) for name in ("model.onnx", "model"))
+    for one, other in zip(shipped["images"], kept["images"], strict=True):
+        assert [found["label"] for found in one["detections"]] == [found["label"] for found in other["detections"]]
+        for found, expected in zip(one["detections"], other["detections"], strict=True):
+            assert found["score"] == pytest.approx(expected["score"], abs=1e-4)
+            np.testing.assert_allclose(found["box"], expected["box"], atol=0.1)
+
+
+def darknet(shared_data: Path) -> tuple[str, ...]:
+    folder = shared_data / "yolo_fastest" / "ModelZoo" / "yolo-fastest-1.1_coco"
+    named = ("--weights", folder / "yolo-fastest-1.1-xl.weights", "--names", folder / "coco.names")
+    return str(folder / "yolo-fastest-1.1-xl.cfg"), *map(str, named)
+
+
+def test_a_darknet_pair(shared_data: Path, tmp_path: Path) -> None:
+    model, *named = darknet(shared_data)
+    photos = shared_data / "darknet" / "data"
+    told = document(lensmith("detect", model, photos / "dog.jpg", photos / "eagle.jpg", *named, "--json", cwd=tmp_path))
+    dog, eagle = told["images"]
+    # Where a person sees them, to a tenth of the photo.
+    expected = {"dog": [130, 220, 310, 540], "bicycle": [115, 120, 570, 425]}
+    boxes = {found["label"]: found["box"] for found in dog["detections"]}
+    for label, box in expected.items():
+        np.testing.assert_allclose(boxes[label], box, atol=80)
+    assert [found["label"] for found in eagle["detections"]] == ["bird"]
+    assert eagle["detections"][0]["score"] > 0.9
+    assert [Path(picture).name for picture in told["pictures"]] == ["dog.jpg", "eagle.jpg"]
+
+
+def test_darknet_without_names_has_numbers(shared_data: Path, tmp_path: Path) -> None:
+    model, *named = darknet(shared_data)
+    photo = shared_data / "darknet" / "data" / "eagle.jpg"
+    told = document(lensmith("detect", model, photo, *named[:2], "--json", "--no-pictures", cwd=tmp_path))
+    assert [found["label"] for found in told["images"][0]["detections"]] == ["14"]
+    (tmp_path / "few.names").write_text("a\nb\n")
+    done = lensmith("detect", model, photo, *named[:2], "--names", "few.names", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "few.names: expected 80 names" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow  # a process of its own: FFmpeg writes past Python
+def test_of_a_damaged_video_ffmpeg_says_nothing(saved: ship.Saved, tmp_path: Path) -> None:
+    cut_video(tmp_path / "v.avi")
+    done = process("detect", tmp_path / "model", tmp_path / "v.avi", "--no-pictures", "--json")
+    assert done.returncode == 1
+    assert len(json.loads(done.stdout)["refused"]) == 1
+    lines = done.stderr.splitlines()
+    assert "v.avi  64×48 pixels" in lines[0]
+    assert lines[1].startswith("lensmith: ")
+    assert len(lines) == 2
 
 
 def test_help_needs_no_model() -> None:

@@ -16,23 +16,19 @@ from lensmith.backend import keras
 from lensmith.compose import Classify, Recipe
 from lensmith.compose.layers import Conventions, Maker
 from lensmith.compose.learners.layer_graph import LayerGraph, layer_name
-from lensmith.compose.learners.layer_graph_records import (
-    GRAPH_ACTIVATIONS,
+from lensmith.compose.learners.layer_graph_plain import (
     Activate,
     AveragePool,
-    Connected,
-    Convolution,
     Crop,
     Dropout,
-    Local,
     MaxPool,
-    Norm,
     Passing,
     Reorg,
     Route,
     Shortcut,
     Upsample,
 )
+from lensmith.compose.learners.layer_graph_records import GRAPH_ACTIVATIONS, Connected, Convolution, Local, Norm
 
 Array = np.ndarray[Any, Any]
 

@@ -144,9 +144,7 @@ def test_four_numbers_serve_as_a_box_where_asked() -> None:
 
     numbers = {"where": Labels("number", ("x1", "y1", "x2", "y2"))}
     assert resolve(spec, (28, 28, 1), numbers).tasks["where"] == Localise()
-    by_boxes = runs.ModelSpec.model_validate({"learner": "conv-digits"})
-    recipe = resolve(by_boxes, (28, 28, 1), {"where": Labels("boxes", ("a", "b"))})
-    assert recipe.tasks["where"] == Localise(pool="flatten", hidden=(128,), dropout=0.5)
+    assert resolve(spec, (28, 28, 1), {"where": Labels("boxes", ("a", "b"))}).tasks["where"] == Localise()
     with pytest.raises(SettingError, match="localise, as the labels are"):
         resolve(
             runs.ModelSpec.model_validate({"learner": "conv-digits", "tasks": {"where": "regress"}}),

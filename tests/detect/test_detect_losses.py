@@ -213,7 +213,6 @@ EVERY = [
 ]
 
 
-@pytest.mark.backends
 @pytest.mark.parametrize(("loss", "count", "row"), EVERY)
 def test_of_two_that_ask_for_one_candidate_the_later_has_it(loss: YoloLoss, count: int, row: tuple[float, ...]) -> None:
     other = (*(side + 0.01 for side in row[:4]), 0, 1)
@@ -225,7 +224,7 @@ def test_of_two_that_ask_for_one_candidate_the_later_has_it(loss: YoloLoss, coun
 
 @pytest.mark.backends
 @pytest.mark.parametrize(("loss", "count", "row"), EVERY)
-@pytest.mark.parametrize("rows", [[], [NONE], [NONE, NONE, NONE]])
+@pytest.mark.parametrize("rows", [[], [NONE, NONE]])
 def test_an_image_without_objects_learns_that_there_are_none(
     loss: YoloLoss, count: int, row: tuple[float, ...], rows: list[tuple[float, ...]]
 ) -> None:
@@ -238,16 +237,13 @@ def test_an_image_without_objects_learns_that_there_are_none(
 
 @pytest.mark.backends
 @pytest.mark.parametrize(("loss", "count", "row"), EVERY)
-@pytest.mark.parametrize("size", [-1e4, -90.0, 90.0, 1e4])
-def test_extreme_predictions_give_finite_numbers(
-    loss: YoloLoss, count: int, row: tuple[float, ...], size: float
-) -> None:
+def test_extreme_predictions_give_finite_numbers(loss: YoloLoss, count: int, row: tuple[float, ...]) -> None:
     rows = truth(row, (0.0, 0.0, 1e-6, 1.0, 0, 1), (0.2, 0.2, 0.9, 0.9, 1, 0), NONE)
-    value, gradient = slope(loss, rows, np.full((1, count, 7), size, np.float32))
+    sizes = np.float32([-1e4, -90.0, 90.0, 1e4])[:, None, None]
+    value, gradient = slope(loss, np.repeat(rows, 4, axis=0), sizes * np.ones((4, count, 7), np.float32))
     assert math.isfinite(value) and np.isfinite(gradient).all()
 
 
-@pytest.mark.backends
 @pytest.mark.parametrize(("loss", "count", "row"), EVERY)
 def test_each_image_has_its_own_loss(loss: YoloLoss, count: int, row: tuple[float, ...]) -> None:
     """Whatever stands beside it in the batch, and however its truths are padded; Keras averages over the batch."""

@@ -69,3 +69,19 @@ def test_v2_learns() -> None:
 def test_v3_learns(box: str) -> None:
     raw = learnt(YoloV3Loss([ANCHORED], box=box), 90, 300, 0.1)
     check_found(Decode(ANCHORED), raw)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("kind", [YoloV1Loss, YoloV2Loss, YoloV3Loss])
+def test_keras_trains_with_it(kind: type[YoloLoss]) -> None:
+    """Compiled, with batches of 2 and of 1: the loss of what a network gives goes down."""
+    grids = CELLS if kind is YoloV1Loss else ANCHORED
+    count = sum(grid.rows * grid.columns * len(grid.anchors) for grid in grids)
+    keras.utils.set_random_seed(0)
+    source = keras.Input((4,))
+    x = keras.layers.Dense(count * (5 + CLASSES), kernel_initializer="zeros")(source)
+    model = keras.Model(source, keras.layers.Reshape((count, 5 + CLASSES))(x))
+    model.compile(keras.optimizers.Adam(0.1), loss=kind([grids]))
+    inputs, truth = np.eye(3, 4, dtype=np.float32), np.concatenate([TRUTH, TRUTH[:1]])
+    history = model.fit(inputs, truth, batch_size=2, epochs=8, shuffle=False, verbose=0).history["loss"]
+    assert np.isfinite(history).all() and history[-1] < 0.5 * history[0]

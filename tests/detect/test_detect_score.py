@@ -176,7 +176,7 @@ def test_only_coco_stops_at_a_hundred_detections_of_a_class(style: str, expected
     assert score([ONE], [rows(*others, (HERE, 0.1, 0))], ["cat", "dog"], style=style).map == pytest.approx(1.0)
 
 
-# (style, average precision at 0.75): the surest detection overlaps both objects by 0.8, the next one is the second object
+# (style, average precision at 0.75): the surest overlaps both objects by 0.8, the next is the second object
 EQUAL = [("coco", 51 / 101), ("voc", 1.0)]
 
 

@@ -102,7 +102,11 @@ def test_a_count_beyond_32_bits_is_kept(tmp_path: Path, made) -> None:
     ("content", "tail", "line"),
     [
         # one number too few, in the last layer
-        (numbers(FLOATS - 1), b"", "learner-layer2: expected 10 numbers for its kernels; got 9, and then the file ends"),
+        (
+            numbers(FLOATS - 1),
+            b"",
+            "learner-layer2: expected 10 numbers for its kernels; got 9, and then the file ends",
+        ),
         # the file ends within the first layer's statistics
         (numbers(5), b"", "learner-layer0: expected 2 numbers for its means; got 1, and then the file ends"),
         (numbers(0), b"", "learner-layer0: expected 2 numbers for its biases; got 0, and then the file ends"),
@@ -187,7 +191,7 @@ def test_only_networks_of_darknet_have_such_files(tmp_path: Path) -> None:
 def test_the_published_files_are_written_again_byte_by_byte(shared_data: Path, tmp_path: Path) -> None:
     files = sorted((shared_data / "yolo_fastest" / "ModelZoo").glob("*/*.weights"))
     assert len(files) == 5
-    for file in files[:: 4]:  # the largest and the smallest; the slow proof has all
+    for file in files[::4]:  # the largest and the smallest; the slow proof has all
         made = recipe(parse(file.with_suffix(".cfg").read_text(), file.name))
         model = made.build(seed=0)
         header = load_weights(model, made, file)

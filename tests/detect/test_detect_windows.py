@@ -184,7 +184,7 @@ def book(model, digits, chosen):
         image, label = scene(digits, [Placed(digit, 56, 56)]).image, int(digits.classes[digit])
         found = slide(model, image, stride=28, background=BACKGROUND)
         best = found.best()
-        fitting.append((best.score if best.box == (56, 56, 84, 84) and best.label == label else 0.0))
+        fitting.append(best.score if best.box == (56, 56, 84, 84) and best.label == label else 0.0)
         larger.append(slide(model, image, window=40, stride=10, background=BACKGROUND).best(label).score)
     return np.array(fitting), np.array(larger)
 

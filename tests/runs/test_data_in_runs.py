@@ -239,7 +239,8 @@ def test_what_no_head_can_learn_is_refused_before_training(photos: Path) -> None
         count = 2 if path.stem == "11" else 1
         path.with_suffix(".xml").write_text(f"<annotation><filename>{path.name}</filename>{boxes * count}</annotation>")
     with pytest.raises(DataError, match=r"11\.png: objects: expected an image with one box; got 2 boxes"):
-        runs.prepare(spec(f"source: {photos / 'dark'}, image: [16, 16, 3]"))
+        asked = runs.ModelSpec.model_validate({"tasks": {"objects": "localise"}})
+        runs.prepare(spec(f"source: {photos / 'dark'}, image: [16, 16, 3]").model_copy(update={"model": asked}))
 
 
 def test_drawings_that_look_alike_are_no_leak_and_can_be_split(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from lensmith.boxes.formats import table
 from lensmith.boxes.pairs import Sides, overlapping
 from lensmith.boxes.thresholds import Thresholds
 
-FIRST_BLOCK = 128  # candidates of the first block; each later one has twice as many
+FIRST_BLOCK = 64  # candidates of the first block; each later one has twice as many
 SOFT_METHODS = ("linear", "gaussian")
 ENDLESS = float(np.finfo(np.float32).max)
 COLUMNS = 6  # x1, y1, x2, y2, score, class

@@ -26,6 +26,7 @@ PIXEL_LOSSES: tuple[PixelLoss, ...] = ("l2", "cross-entropy")
 POINT_LOSSES: tuple[BoxLoss, ...] = ("l2", "smooth-l1")
 BOX_LOSSES: tuple[BoxLoss, ...] = (*POINT_LOSSES, *OVERLAPS)
 CORNERS = ("x1", "y1", "x2", "y2")
+MIDDLE = [0.25, 0.25, 0.75, 0.75]  # a box of half the image's sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,8 @@ class Localise:
     Args:
         distance: what is trained on: ``l2``, the squared error; ``smooth-l1``, which grows only linearly where a
             number is off by more than a tenth of the image (Girshick 2015, Fast R-CNN, section 2.3); or, for a box,
-            one minus ``iou``, ``giou``, ``diou`` or ``ciou``: see :class:`~lensmith.compose.overlap.OverlapLoss`.
+            one minus ``iou``, ``giou``, ``diou`` or ``ciou``: see :class:`~lensmith.compose.overlap.OverlapLoss`. A
+            network then begins with guesses in the middle of the image, which is where most boxes meet them.
         points: how many key points; 0 for a box.
     """
 
@@ -328,7 +330,26 @@ def build_head(task: Head, x: Tensor, make: Maker, name: str, *, source: tuple[i
         x = make.dropout(x, f"task-{name}-dropout{i}", task.dropout)
     if not task.hidden:
         x = make.dropout(x, f"task-{name}-dropout", task.dropout)
+    if isinstance(task, Localise) and task.distance in OVERLAPS:
+        return _begun_in_the_middle(x, make, _last(task, name))
     return _finished(task, make.dense(x, _last(task, name), task.units), make, name)
+
+
+def _begun_in_the_middle(x: Tensor, make: Maker, name: str) -> Tensor:
+    """A last layer whose first guesses are nearly the middle of the image: most boxes meet it.
+
+    Of boxes that do not meet, measures of overlap say little, and a network that begins with any boxes ends with
+    ones that are far too large, or without extent.
+    """
+    # Guesses a thirtieth as far apart as the features that they are made from, however many those are.
+    draw = keras.initializers.VarianceScaling(0.001, "fan_in", "untruncated_normal", seed=make.seed_for(name))
+    layer = make.layers.Dense(
+        len(CORNERS),
+        kernel_initializer="zeros" if make.empty else draw,
+        bias_initializer=keras.initializers.Constant(MIDDLE),
+        name=name,
+    )
+    return layer(x)
 
 
 def _last(task: Pooled, name: str) -> str:

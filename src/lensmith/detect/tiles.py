@@ -105,9 +105,15 @@ class _Seen:
     def take(self, places: np.ndarray) -> _Seen:
         return _Seen(self.rows[places], self.tiles[places])
 
-    def drop(self, because_of: Callable[[_One], np.ndarray]) -> _Seen:
-        """Those for which there is no other that drops them."""
-        stays = [not because_of(one).any() for one in self]
+    def touching(self, one: _One) -> np.ndarray:
+        """The places of those that share some area with one; no other has to be looked at."""
+        box = one.row
+        across = (self.rows[:, 0] < box[2]) & (self.rows[:, 2] > box[0])
+        return np.flatnonzero(across & (self.rows[:, 1] < box[3]) & (self.rows[:, 3] > box[1]))
+
+    def drop(self, others: _Seen, because_of: Callable[[_One, _Seen], np.ndarray]) -> _Seen:
+        """Those for which none of the others says that they are to be dropped."""
+        stays = [not because_of(one, others.take(others.touching(one))).any() for one in self]
         return self.take(np.flatnonzero(np.array(stays, bool)))
 
 
@@ -142,10 +148,10 @@ def merge(
     cut, alike = _cut(seen, size), thresholds.classwise
     whole = seen.take(np.flatnonzero(~cut))
     whole = whole.take(_best(whole.rows, thresholds, most=None))
-    whole = whole.drop(lambda one: _covering(one, whole, alike) & _as_fine(one, whole))
-    whole = whole.drop(lambda one: _twice(one, whole, tiles, size, alike))
+    whole = whole.drop(whole, lambda one, others: _covering(one, others, alike) & _as_fine(one, others))
+    whole = whole.drop(whole, lambda one, others: _twice(one, others, tiles, size, alike))
     parts = seen.take(np.flatnonzero(cut))
-    left = parts.drop(lambda one: _agreeing(one, whole, alike) | _covering(one, whole, alike))
+    left = parts.drop(whole, lambda one, others: _agreeing(one, others, alike) | _covering(one, others, alike))
     everything = np.concatenate([whole.rows, _joined(left, alike)])
     best: np.ndarray = everything[_best(everything, thresholds, most=thresholds.most)].astype(np.float32)
     return best
@@ -229,8 +235,10 @@ def _within(corners: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _joined(parts: _Seen, classwise: bool) -> np.ndarray:
     """Parts that agree, as one row each: (k, 6)."""
     count = len(parts.rows)
-    agreeing = enumerate(_agreeing(one, parts, classwise) for one in parts)
-    pairs = [(place, other) for place, others in agreeing for other in np.flatnonzero(others)]
+    pairs = []
+    for place, one in enumerate(parts):
+        near = parts.touching(one)
+        pairs += [(place, other) for other in near[_agreeing(one, parts.take(near), classwise)]]
     first, second = np.array(pairs, np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
     groups = connected_components(graph, directed=False)[1] if count else np.zeros(0, np.int64)

@@ -20,13 +20,13 @@ ANYWHERE = Path("/")  # a spec that has been read names the user's own code by i
 
 
 def objectives(
-    recipe: Recipe | Chain, labels: Mapping[str, Labels], *, mixed: bool = False
+    recipe: Recipe | Chain, labels: Mapping[str, Labels] | None = None, *, mixed: bool = False
 ) -> dict[str, train.Objective]:
     """What each task is trained for, and each auxiliary head.
 
     Args:
         recipe: of the model.
-        labels: what its outputs mean, by task.
+        labels: what its outputs mean, by task; left out, the classes of detectors are called by their numbers.
         mixed: whether images are mixed in training (MixUp, CutMix), so that a class target is a row of shares.
     """
     own = {name: _objective(recipe, name, labels, mixed=mixed) for name in recipe.tasks}
@@ -37,10 +37,13 @@ def objectives(
     return own | helping
 
 
-def _objective(recipe: Recipe | Chain, name: str, labels: Mapping[str, Labels], *, mixed: bool) -> train.Objective:
+def _objective(
+    recipe: Recipe | Chain, name: str, labels: Mapping[str, Labels] | None, *, mixed: bool
+) -> train.Objective:
     task = recipe.tasks[name]
     if isinstance(task, DETECTORS):
-        return detect.objective(_whole(recipe), name, labels[name].names)
+        names = labels[name].names if labels else tuple(str(index) for index in range(task.classes))
+        return detect.objective(_whole(recipe), name, names)
     loss = "categorical_crossentropy" if mixed and isinstance(task, Classify) else task.loss
     return train.Objective(loss, task.metrics, task.output_activation, task.weight)
 

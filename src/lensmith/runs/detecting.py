@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,6 +22,8 @@ from lensmith.detect.tiles import Tiles
 from lensmith.files import put_file
 from lensmith.records import Record
 from lensmith.runs.opening import open_model
+
+_log = logging.getLogger(__name__)
 
 Tell = Callable[[int, int | None], None]  # how many of how many are done
 Begin = Callable[[str], Tell]  # something that takes a while, by its name
@@ -83,6 +86,8 @@ def _open_darknet(path: Path, weights: str | Path | None, names: str | Path | No
         remedy = f"Is it {beside}?" if beside.is_file() else ""
         raise check.SettingError(check.sentence("--weights", f"FILE.weights, which {path} needs", "none", remedy))
     read = open_darknet(path, Path(weights), None if names is None else Path(names))
+    for note in read.notes:
+        _log.warning("%s", note)
     return ship.Saved(read.model, read.recipe, read.labels, read.preprocessing)
 
 
@@ -111,9 +116,10 @@ def look(finder: Finder, sources: Sequence[Source], out: Path | None, begin: Beg
         begin: is told of progress.
     """
     looked = Looked([], [], [])
+    frames = begin("Frames") if any(source.video for source in sources) else None
     for some in _in_turn(sources, looked, begin("Finding")):
         if isinstance(some, Source):
-            _look_at_video(finder, some, out, looked, begin(some.path.name))
+            _look_at_video(finder, some, out, looked, frames)
         else:
             _look_at_images(finder, some, out, looked)
     return looked
@@ -158,7 +164,7 @@ def _look_at_images(finder: Finder, batch: Read, out: Path | None, looked: Looke
             looked.written.append(_save(out / source.target, draw(pixels, found)))
 
 
-def _look_at_video(finder: Finder, source: Source, out: Path | None, looked: Looked, tell: Tell) -> None:
+def _look_at_video(finder: Finder, source: Source, out: Path | None, looked: Looked, tell: Tell | None) -> None:
     """All frames that can be read; a line is left about those that cannot."""
     try:
         with video.reading(source.path) as opened:
@@ -176,12 +182,13 @@ def _look_at_video(finder: Finder, source: Source, out: Path | None, looked: Loo
 
 
 def _frames(
-    finder: Finder, source: Source, opened: video.Video, looked: Looked, tell: Tell
+    finder: Finder, source: Source, opened: video.Video, looked: Looked, tell: Tell | None
 ) -> Iterator[tuple[video.Frame, Found]]:
     """Each frame, and what is in it."""
     rest = iter(opened)
     while frames := list(islice(rest, AT_ONCE)):
-        tell(frames[0].index, opened.count)
+        if tell is not None:
+            tell(frames[0].index, opened.count)
         some = finder([Record(f"{source.path}: frame {frame.index}", image=frame.pixels) for frame in frames])
         for frame, found in zip(frames, some, strict=True):
             looked.answers.append(Answer(str(source.path), found, frame.index, frame.seconds))

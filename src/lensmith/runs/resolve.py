@@ -149,7 +149,8 @@ def _check_fits(place: str, head: Task, labels: Labels, count: int) -> None:
     if takes(head, labels.kind, count):
         return
     if head.kind != labels.kind:
-        expected = f"{_BY_KIND[labels.kind]}, as the labels are"
+        known = "a detector such as yolo-v3-tiny or localise" if labels.kind == "boxes" else _BY_KIND[labels.kind]
+        expected = f"{known}, as the labels are"
         raise check.SettingError(check.sentence(place, expected, type(head).__name__.lower()))
     names = ", ".join(labels.names[:4]) + (", …" if count > 4 else "")
     expected = f"a head for the {count} labels ({names})"

@@ -132,10 +132,10 @@ def suppression(classes: int, thresholds: Thresholds) -> Any:
     """
     from onnx import numpy_helper, parser
 
-    values = {"CLASSES": classes, "UNITS": 5 + classes, "OPSET": OPSET, "ENDLESS": ENDLESS, "FAR": FAR}
+    numbers = {"CLASSES": classes, "UNITS": 5 + classes, "OPSET": OPSET, "ENDLESS": ENDLESS, "FAR": FAR}
     text = _TEXT
-    for name, value in values.items():
-        text = text.replace(name, str(value))
+    for name, number in numbers.items():
+        text = text.replace(name, str(number))
     model = parser.parse_model(text)
     for name, value in settings(thresholds).items():
         model.graph.initializer.append(numpy_helper.from_array(value, name))

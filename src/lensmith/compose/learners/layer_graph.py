@@ -7,23 +7,19 @@ from typing import Any
 
 from lensmith import check
 from lensmith.compose.layers import Maker, Tensor
-from lensmith.compose.learners.layer_graph_records import (
+from lensmith.compose.learners.layer_graph_plain import (
     Activate,
     AveragePool,
-    Connected,
-    Convolution,
     Crop,
     Dropout,
-    Local,
     MaxPool,
-    Norm,
     Passing,
     Reorg,
     Route,
     Shortcut,
     Upsample,
-    whole,
 )
+from lensmith.compose.learners.layer_graph_records import Connected, Convolution, Local, Norm, whole
 
 GraphLayer = (
     Convolution
@@ -64,7 +60,7 @@ class LayerGraph:
     """Layers by number, from 0: each takes the one before it, or those that it names.
 
     Args:
-        layers: records of :mod:`.layer_graph_records`.
+        layers: records of :mod:`.layer_graph_records` and :mod:`.layer_graph_plain`.
         outputs: the places of the layers that tasks read; empty for the last alone.
 
     >>> graph = LayerGraph((Convolution(8, 3, padding=1), MaxPool(2, 2), Convolution(8, 1), Route((1, 2))))

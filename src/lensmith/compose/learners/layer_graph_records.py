@@ -1,4 +1,4 @@
-"""The layers of a layer graph: frozen records, each of which adds its Keras layers to the tensors before it.
+"""The layers of a layer graph that have weights: frozen records, which add their Keras layers to the tensors before.
 
 What they compute is what the layers of Darknet do (Redmon 2013-2018, Darknet, src/*_layer.c), on
 ``(batch, height, width, channels)``. A layer of the graph has the name of its place, ``learner-layer12``; the Keras
@@ -9,19 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from lensmith import check
 from lensmith.backend import keras
-from lensmith.compose.layers import HE, Maker, Padding, Tensor, check_flag, check_image, check_window
-from lensmith.compose.learners.layer_graph_layers import (
-    SHAPES,
-    Channels,
-    DarknetActivation,
-    DarknetReorg,
-    LocallyConnected,
-    LowestPadding,
-)
+from lensmith.compose.layers import HE, Maker, Padding, Tensor, check_flag, check_image
+from lensmith.compose.learners.layer_graph_layers import SHAPES, DarknetActivation, LocallyConnected
 
 # Darknet's names of what Keras calls otherwise, or the same.
 _KERAS = {
@@ -38,7 +30,6 @@ _KERAS = {
 }
 _SLOPES = {"leaky": 0.1, "relie": 0.01}  # of rectifiers, below zero
 GRAPH_ACTIVATIONS: tuple[str, ...] = (*_KERAS, *_SLOPES, *SHAPES)
-PASSED: tuple[str, ...] = ("yolo", "region", "detection", "softmax", "cost")
 
 
 def whole(place: str, value: int, low: int) -> int:
@@ -55,7 +46,8 @@ def activated(x: Tensor, make: Maker, name: str, kind: str) -> Tensor:
     return DarknetActivation(kind, name=name)(x) if kind in SHAPES else make.activation(x, name, _KERAS[kind])
 
 
-def _check_activation(place: str, kind: str) -> None:
+def check_graph_activation(place: str, kind: str) -> None:
+    """Refuse what is not one of ``GRAPH_ACTIVATIONS``."""
     check.one_of(f"{place}.activation", kind, GRAPH_ACTIVATIONS)
 
 
@@ -93,7 +85,7 @@ class Convolution:
             check.positive(f"convolution.{name}", getattr(self, name))
         whole("convolution.padding", self.padding, 0)
         check_flag("convolution.norm", self.norm)
-        _check_activation("convolution", self.activation)
+        check_graph_activation("convolution", self.activation)
 
     def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
         check_image(name, x)
@@ -132,7 +124,7 @@ class Connected:
     def __post_init__(self) -> None:
         check.positive("connected.units", self.units)
         check_flag("connected.norm", self.norm)
-        _check_activation("connected", self.activation)
+        check_graph_activation("connected", self.activation)
 
     def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
         x = make.layers.Flatten(name=f"{name}-flatten")(x) if len(x.shape) == 4 else x
@@ -164,7 +156,7 @@ class Local:
         for name in ("filters", "kernel", "stride"):
             check.positive(f"local.{name}", getattr(self, name))
         whole("local.padding", self.padding, 0)
-        _check_activation("local", self.activation)
+        check_graph_activation("local", self.activation)
 
     def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
         check_image(name, x)
@@ -188,270 +180,3 @@ class Norm:
 
     def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
         return make.norm(x, f"{name}-norm")
-
-
-@dataclass(frozen=True, slots=True)
-class Activate:
-    """An activation by itself: ``-activation``.
-
-    Args:
-        activation: one of ``GRAPH_ACTIVATIONS``.
-    """
-
-    activation: str = "linear"
-
-    def __post_init__(self) -> None:
-        _check_activation("activate", self.activation)
-
-    def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
-        return activated(x, make, f"{name}-activation", self.activation)
-
-
-@dataclass(frozen=True, slots=True)
-class MaxPool:
-    """The largest number of each window: ``-pool``.
-
-    The result has ``(size of the input + padding − size) // stride + 1`` rows and columns; ``padding // 2`` of the
-    padding lies above and to the left. What lies beside the image never counts.
-
-    Args:
-        size: side of the window.
-        stride: from one window to the next.
-        padding: of both sides together; None is ``size − 1``.
-    """
-
-    size: int
-    stride: int = 1
-    padding: int | None = None
-
-    def __post_init__(self) -> None:
-        check.positive("max-pool.size", self.size)
-        check.positive("max-pool.stride", self.stride)
-        if self.padding is not None and whole("max-pool.padding", self.padding, 0) >= 2 * self.size:
-            expected = f"less than {2 * self.size}, so that each window meets the image"
-            raise check.SettingError(check.sentence("max-pool.padding", expected, self.padding))
-
-    @property
-    def total(self) -> int:
-        """The padding of both sides together."""
-        return self.size - 1 if self.padding is None else self.padding
-
-    def length(self, size: int) -> int:
-        """The rows or columns that come out for so many that come in."""
-        return (size + self.total - self.size) // self.stride + 1
-
-    def margins(self, size: int) -> tuple[int, int]:
-        """The pixels before and after an axis that its windows reach over; negative where they do not reach its end."""
-        first = self.total // 2
-        return first, (self.length(size) - 1) * self.stride + self.size - size - first
-
-    def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
-        check_image(name, x)
-        sides = tuple(x.shape[1:3])
-        both = [self.margins(size) for size in sides]
-        if all(pair == self._same(size) for pair, size in zip(both, sides, strict=True)):
-            return make.layers.MaxPooling2D(self.size, strides=self.stride, padding="same", name=f"{name}-pool")(x)
-        padding = tuple((first, max(last, 0)) for first, last in both)
-        if any(map(any, padding)):
-            x = LowestPadding(padding, name=f"{name}-pad")(x)
-        check_window(name, x, self.size)
-        return make.layers.MaxPooling2D(self.size, strides=self.stride, padding="valid", name=f"{name}-pool")(x)
-
-    def _same(self, size: int) -> tuple[int, int] | None:
-        """What Keras' own padding is, where it gives as many windows."""
-        length = -(-size // self.stride)
-        total = max((length - 1) * self.stride + self.size - size, 0)
-        return (total // 2, total - total // 2) if length == self.length(size) else None
-
-
-@dataclass(frozen=True, slots=True)
-class AveragePool:
-    """The mean of each channel, as feature maps of one pixel: ``-pool``."""
-
-    def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
-        check_image(name, x)
-        return make.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}-pool")(x)
-
-
-@dataclass(frozen=True, slots=True)
-class Upsample:
-    """Every pixel repeated: ``-upsample``.
-
-    Args:
-        stride: how many times larger the result is.
-        scale: what it is multiplied by (``-scale``).
-    """
-
-    stride: int = 2
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        check.positive("upsample.stride", self.stride)
-        check.between("upsample.scale", self.scale, -1e6, 1e6)
-
-    def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
-        check_image(name, x)
-        x = make.layers.UpSampling2D(self.stride, name=f"{name}-upsample")(x)
-        return x if self.scale == 1 else make.layers.Rescaling(float(self.scale), name=f"{name}-scale")(x)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What other layers gave, their channels beside each other: ``-concat``; a single one is passed on.
-
-    Args:
-        layers: their places in the graph, from 0.
-        groups: into how many the channels of each are divided.
-        group: which of the groups is taken (``-channels1``, …).
-    """
-
-    layers: tuple[int, ...]
-    groups: int = 1
-    group: int = 0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.layers, list | tuple) or not self.layers:
-            raise check.SettingError(check.sentence("route.layers", "at least one layer", repr(self.layers)))
-        object.__setattr__(self, "layers", tuple(whole("route.layers", place, 0) for place in self.layers))
-        check.positive("route.groups", self.groups)
-        check.between("route.group", whole("route.group", self.group, 0), 0, self.groups - 1)
-
-    def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
-        taken = [before[place] for place in self.layers]
-        for tensor in taken:
-            check_image(name, tensor)
-        if self.groups > 1:
-            taken = [self._part(tensor, f"{name}-channels{i}") for i, tensor in enumerate(taken, start=1)]
-        return make.concatenate(taken, f"{name}-concat")
-
-    def _part(self, x: Tensor, name: str) -> Tensor:
-        count, rest = divmod(x.shape[-1], self.groups)
-        if rest:
-            raise check.SettingError(check.sentence(name, f"channels that {self.groups} divides", x.shape[-1]))
-        return Channels(self.group * count, count, name=name)(x)
-
-
-@dataclass(frozen=True, slots=True)
-class Shortcut:
-    """The sum of what came in and what another layer gave: ``-add``, ``-activation``.
-
-    The result has the sizes of what came in. Where the other has more channels, those beyond are left out, where it
-    has fewer, the rest stay as they are; where it is larger, every so many pixels of it count (``-channels``).
-
-    Args:
-        source: the place of the other layer, from 0.
-        activation: one of ``GRAPH_ACTIVATIONS``.
-    """
-
-    source: int
-    activation: str = "linear"
-
-    def __post_init__(self) -> None:
-        whole("shortcut.source", self.source, 0)
-        _check_activation("shortcut", self.activation)
-
-    def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
-        other = before[self.source]
-        if tuple(other.shape) != tuple(x.shape):
-            other = _fitted(other, tuple(x.shape[1:]), f"{name}-channels")
-        return activated(make.add([x, other], f"{name}-add"), make, f"{name}-activation", self.activation)
-
-
-def _fitted(other: Tensor, wanted: tuple[int, ...], name: str) -> Tensor:
-    """Feature maps with as many channels and pixels as others."""
-    own = tuple(other.shape[1:])
-    # As Darknet's shortcut_cpu: one step for both axes, the larger divided by the smaller.
-    step = own[0] // wanted[0] if len(own) == len(wanted) == 3 else 0
-    if step < 1 or any(-(-size // step) != target for size, target in zip(own[:2], wanted[:2], strict=True)):
-        expected = f"feature maps of {wanted[0]}×{wanted[1]}, or so many times larger" if len(wanted) == 3 else wanted
-        raise check.SettingError(check.sentence(name, str(expected), "×".join(str(size) for size in own)))
-    return Channels(0, wanted[2], step, name=name)(other)
-
-
-@dataclass(frozen=True, slots=True)
-class Reorg:
-    """Fewer pixels and more channels, in Darknet's order: ``-reorg``; see :class:`.layer_graph_layers.DarknetReorg`.
-
-    Args:
-        stride: how many times smaller the feature maps become.
-    """
-
-    stride: int = 2
-
-    def __post_init__(self) -> None:
-        check.positive("reorg.stride", self.stride)
-
-    def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
-        check_image(name, x)
-        layer = DarknetReorg(self.stride, name=f"{name}-reorg")
-        layer.compute_output_shape(tuple(x.shape))  # refuses here in one line, which Keras would make several of
-        return layer(x)
-
-
-@dataclass(frozen=True, slots=True)
-class Dropout:
-    """Dropout: ``-dropout``.
-
-    Args:
-        rate: the share that is dropped in training, 0..1.
-    """
-
-    rate: float = 0.5
-
-    def __post_init__(self) -> None:
-        check.between("dropout.rate", self.rate, 0.0, 1.0)
-
-    def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
-        return make.dropout(x, f"{name}-dropout", float(self.rate))
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """The middle of an image: ``-crop``; its pixels 0..1 become −1..1 (``-scale``), as Darknet has it.
-
-    Darknet crops at random and mirrors in training; here that is the augmentation's matter.
-
-    Args:
-        height, width: of what is left.
-        adjust: whether the range of the pixels is changed.
-    """
-
-    height: int
-    width: int
-    adjust: bool = True
-
-    def __post_init__(self) -> None:
-        check.positive("crop.height", self.height)
-        check.positive("crop.width", self.width)
-        check_flag("crop.adjust", self.adjust)
-
-    def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
-        check_image(name, x)
-        check_window(name, x, (self.height, self.width))
-        extra = [size - left for size, left in zip(x.shape[1:3], (self.height, self.width), strict=True)]
-        if any(extra):
-            both = tuple((count // 2, count - count // 2) for count in extra)
-            x = make.layers.Cropping2D(both, name=f"{name}-crop")(x)
-        return make.layers.Rescaling(2.0, -1.0, name=f"{name}-scale")(x) if self.adjust else x
-
-
-@dataclass(frozen=True, slots=True)
-class Passing:
-    """A place in the numbering that changes nothing: where a task of the recipe does what the layer did.
-
-    Args:
-        kind: what stood there: one of ``PASSED``.
-        scale: what the numbers are multiplied by (``-scale``): 1 / temperature of a softmax.
-    """
-
-    kinds: ClassVar[tuple[str, ...]] = PASSED
-
-    kind: str
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        check.one_of("passing.kind", self.kind, PASSED)
-        check.between("passing.scale", self.scale, 1e-6, 1e6)
-
-    def build(self, x: Tensor, before: Sequence[Tensor], make: Maker, name: str) -> Tensor:
-        return x if self.scale == 1 else make.layers.Rescaling(float(self.scale), name=f"{name}-scale")(x)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -22,8 +22,9 @@ from lensmith.detect.darknet.cfg_keys import ALIASES, KEYS, RECURRENT, UNSUPPORT
 
 MOST_BYTES = 4 * 2**20  # the longest published file has 40 thousand
 MOST_SECTIONS = 4096
-_WHOLE = re.compile(r"[+-]?\d{1,9}(\.0*)?")
-_NUMBER = re.compile(r"[+-]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eE][+-]?\d{1,3})?")
+MOST_NOTES = 100  # beyond, it is no Darknet file with a slip, and looking for near names takes time
+_WHOLE = re.compile(r"[+-]?[0-9]{1,9}(\.0*)?")
+_NUMBER = re.compile(r"[+-]?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
 _SPACE = re.compile(r"\s+")
 
 
@@ -118,7 +119,7 @@ class Cfg:
         file: what refusals call it.
         net: the settings of the whole: the size of the input, and of the training.
         sections: the layers, in their order.
-        notes: lines that were ignored, one sentence each.
+        notes: lines that were ignored, one sentence each; of more than a hundred, the first ones.
     """
 
     file: str
@@ -164,7 +165,8 @@ def parse(text: str, file: str = "cfg") -> Cfg:
             _check_order(f"{file}:{number}", kind, len(opened))
             opened.append(_Open(kind, number))
         elif line:
-            notes += _setting(line, f"{file}:{number}", number, opened)
+            said = _setting(line, f"{file}:{number}", number, opened)
+            notes += [said()] if said and len(notes) < MOST_NOTES else []
     if len(opened) < 2:
         got = "[net] alone" if opened else "no section"
         raise check.DataError(check.sentence(file, "[net] and at least one layer", got))
@@ -208,18 +210,21 @@ def _check_order(place: str, kind: str, before: int) -> None:
         raise check.DataError(check.sentence(place, f"at most {MOST_SECTIONS:,} layers", "more"))
 
 
-def _setting(line: str, place: str, number: int, opened: list[_Open]) -> list[str]:
-    """Note a setting in the section that is being read; returns what is to be said of it."""
+def _setting(line: str, place: str, number: int, opened: list[_Open]) -> Callable[[], str] | None:
+    """Put a setting into the section that is being read; returns what can be said of it, if anything."""
     key, equals, value = line.partition("=")
     if not opened:
         raise check.DataError(check.sentence(place, "[net] before any setting", repr(line[:40])))
     section = opened[-1]
     if not (key and equals and value):
-        return [f"{place}: expected a setting such as stride=2; got {line[:40]!r}, which was ignored"]
+        return lambda: f"{place}: expected a setting such as stride=2; got {line[:40]!r}, which was ignored"
     if key in section.settings:
-        return [f"{place}: [{section.kind}] has {key[:40]!r} already in line {section.lines[key]}, which counts"]
+        first = section.lines[key]
+        return lambda: f"{place}: [{section.kind}] has {key[:40]!r} already in line {first}, which counts"
     section.settings[key], section.lines[key] = value, number
-    if key in KEYS[section.kind]:
-        return []
-    hint = check.nearest(key[:40], KEYS[section.kind])
-    return [f"{place}: [{section.kind}] has no setting {key[:40]!r}; it was ignored{'. ' * bool(hint)}{hint}"]
+    return None if key in KEYS[section.kind] else lambda: _unknown(place, section.kind, key[:40])
+
+
+def _unknown(place: str, kind: str, key: str) -> str:
+    hint = check.nearest(key, KEYS[kind])
+    return f"{place}: [{kind}] has no setting {key!r}; it was ignored{'. ' * bool(hint)}{hint}"

@@ -12,7 +12,8 @@ from lensmith.compose.learners import LayerGraph
 from lensmith.compose.learners.layer_graph import layer_name
 from lensmith.data.preprocess import Preprocessing
 from lensmith.detect.darknet.cfg import Cfg, Section
-from lensmith.detect.darknet.cfg_layers import Shape, Step, input_shape, steps, written
+from lensmith.detect.darknet.cfg_layers import input_shape, steps
+from lensmith.detect.darknet.cfg_makers import Shape, Step, written
 
 # What OpenCV adds to the variance; Darknet adds it to the deviation, on its CPUs.
 CONVENTIONS = Conventions(epsilon=1e-6)

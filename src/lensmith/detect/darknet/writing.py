@@ -16,6 +16,7 @@ from lensmith.compose.graph import Call, Tensor
 from lensmith.data.preprocess import Preprocessing
 from lensmith.detect.darknet.writing_graph import Walk
 from lensmith.detect.darknet.writing_heads import Head, heads_of
+from lensmith.detect.darknet.writing_kinds import take
 from lensmith.detect.darknet.writing_layers import Section, cfg_text, weights_bytes
 from lensmith.detect.darknet.writing_sections import IMAGE
 
@@ -100,7 +101,9 @@ def as_darknet(model: Any, names: Sequence[str], preprocessing: Preprocessing | 
     outputs = graph.outputs_of(flat)
     if len(outputs) != 1:
         expected = "a model of one task"
-        raise check.SettingError(check.sentence(str(model.name), expected, f"{len(outputs)} outputs", "Write each task"))
+        raise check.SettingError(
+            check.sentence(str(model.name), expected, f"{len(outputs)} outputs", "Write each task")
+        )
     heads, classes = _heads(outputs[0], steps, image)
     if len(names) != classes:
         raise check.SettingError(check.sentence("names", f"{classes}, one a class", f"{len(names)}"))
@@ -135,7 +138,7 @@ def _sections(
     givers = {id(tensor): call for call in steps for tensor in call.outputs}
     for head in heads:
         for call in _order(head.tensor, givers, walk.places):
-            walk.take(call)
+            take(walk, call)
         place = walk.place(head.tensor)
         if head.section.kind:
             walk.sections.add(head.section, place)

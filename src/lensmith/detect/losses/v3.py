@@ -15,7 +15,7 @@ from lensmith.detect.losses.base import YoloLoss, over_objects
 from lensmith.detect.losses.sizes import Grids
 
 Tensor = Any
-BOX_FORMS = ("squared", "iou", "giou", "diou", "ciou")
+BOX_FORMS = ("squared", *overlap.OVERLAPS)
 _OVERLAPS = {"iou": overlap.iou, "giou": overlap.giou, "diou": overlap.diou, "ciou": overlap.ciou}
 
 

@@ -135,6 +135,8 @@ def _measured(table: Found, objects: Objects, matches: Matches, label: int, styl
 
 
 def _area(style: str, edge: np.ndarray, objects: int) -> float:
+    if not len(edge):  # as most are where there are many classes
+        return 0.0
     if style == "coco":
         return float(average_precision.interpolated(edge, objects).mean())
     area = average_precision.all_points if style == "voc" else average_precision.eleven_points

@@ -42,7 +42,7 @@ def convolutional(model: Any, *, approximate: bool = False) -> Any:
     Example:
         >>> from lensmith.compose import zoo
         >>> everywhere = convolutional(zoo.get("conv-digits").build(seed=0))
-        >>> everywhere(keras.ops.zeros((1, 40, 30, 1))).shape[1:]
+        >>> tuple(everywhere(keras.ops.zeros((1, 40, 30, 1))).shape[1:])
         (13, 3, 10)
     """
     flat = graph.flat(model)

@@ -128,7 +128,7 @@ def scene(digits: Digits, placed: Sequence[Placed] = (), *, size: tuple[int, int
     Example: the scene of Michelucci's sliding window.
         >>> drawn = scene(handwritten(), [Placed(3, top=56, left=56)])
         >>> drawn.image.shape, drawn.boxes.classes.tolist(), drawn.boxes.xyxy.tolist()
-        ((140, 140, 1), [3], [[58.0, 56.0, 80.0, 84.0]])
+        ((140, 140, 1), [3], [[60.0, 56.0, 81.0, 84.0]])
     """
     height, width = (check.positive("scene.size", side) for side in size)
     canvas = np.zeros((height, width, 1), np.uint8)
