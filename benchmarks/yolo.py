@@ -218,8 +218,8 @@ def main() -> None:
             results[case.name] = one = measure(case, options.peer, file, photo, options.rounds)
         if not options.json:
             print(
-                f"  {case.name:36} {one['ratio']:.2f} (goal {GOAL})   to the network alone {one['forward']:.2f}   by the"
-                f" processors {one['cpu_ratio']:.2f}   ours {one['ours_ms']:.1f} ms, OpenCV {one['opencv']}"
+                f"  {case.name:36} {one['ratio']:.2f} (goal {GOAL})   to the network alone {one['forward']:.2f}"
+                f"   by the processors {one['cpu_ratio']:.2f}   ours {one['ours_ms']:.1f} ms, OpenCV {one['opencv']}"
                 f" {one['opencv_ms']:.1f} ms; found {one['found'][0]} and {one['found'][1]}",
                 flush=True,
             )

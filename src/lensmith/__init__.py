@@ -17,6 +17,7 @@ _ROOMS = (
     "check",
     "compose",
     "data",
+    "detect",
     "doctor",
     "probe",
     "records",

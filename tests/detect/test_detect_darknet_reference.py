@@ -13,10 +13,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
+from lensmith import backend
 from lensmith.detect.darknet.cfg import parse
 from lensmith.detect.darknet.opening import open_darknet
 from lensmith.detect.darknet.recipe import recipe
 from lensmith.detect.darknet.weights import Header, save_weights
+from lensmith.detect.darknet.writing import as_darknet
 
 
 def sections_of(text: str) -> list[tuple[str, dict[str, str]]]:
@@ -349,3 +351,34 @@ def test_yolo_v1_gives_its_rows_in_darknets_order(tmp_path: Path) -> None:
             expected = [centre[0] - w * w / 2, centre[1] - h * h / 2, centre[0] + w * w / 2, centre[1] + h * h / 2]
             expected += [confidence, *(confidence * numbers[cell * 3 : cell * 3 + 3])]
             np.testing.assert_allclose(got[cell * 2 + box], expected, rtol=2e-5, atol=1e-6)
+
+
+# A network of Darknet is a model like any other, and may be written as one: normalisations are folded then.
+WRITTEN = {
+    **{name: text for name, (text, _) in DETECTORS.items()},
+    "local and connected layers": CLASSIFIER.replace("temperature=2\n", ""),
+    "pools over one edge and rarer activations": (
+        NET.format(8, 8, 3)
+        + "[conv]\nfilters=4\nactivation=hardtan\n[maxpool]\nsize=2\nstride=1\n[maxpool]\nsize=4\nstride=2\n"
+        + "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n[conv]\nfilters=8\nactivation=loggy\n"
+        + "[connected]\noutput=3\nactivation=linear\n[softmax]\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_network_of_darknet_can_be_written_as_a_model(name: str, tmp_path: Path) -> None:
+    made = recipe(parse(WRITTEN[name]))
+    model, draw = made.build(seed=0), np.random.default_rng(0)
+    for variable in model.weights:
+        if "variance" in variable.path or "gamma" in variable.path:
+            variable.assign(draw.uniform(0.5, 2, variable.shape))
+        elif "mean" in variable.path or "bias" in variable.path or "beta" in variable.path:
+            variable.assign(draw.normal(0, 0.2, variable.shape))
+    [task] = made.tasks.values()
+    written = as_darknet(model, [str(number) for number in range(task.classes)])  # type: ignore[union-attr]
+    network = opened(tmp_path, written.cfg, written.weights)
+    image = image_of(network)[None]
+    expected = np.asarray(backend.predict(model, image))
+    assert expected.std() > 1e-3
+    np.testing.assert_allclose(np.asarray(backend.predict(network.model, image)), expected, rtol=1e-5, atol=1e-5)

@@ -260,6 +260,40 @@ def test_objects_have_names_and_boxes_in_pixels_of_the_image(saved, artifact, dr
     assert [one.label for one in same.tasks["things"]] == [one.label for one in other.tasks["things"]]
 
 
+class Points:
+    """Says that there are two points, as shares of the image."""
+
+    labels = {"ends": Labels("points", ("head", "tail"))}  # noqa: RUF012
+
+    def predict(self, examples):
+        return {"ends": np.array([[[0.25, 0.5], [1.0, 0.0]]] * len(examples), np.float32)}
+
+
+def test_points_have_names_and_places_in_pixels(draw):
+    (prediction,) = ship.predict(Points(), [draw(40, 80)])
+    said = [(one.label, one.score) for one in prediction.tasks["ends"]]
+    assert said == [("head x", 20.0), ("head y", 20.0), ("tail x", 80.0), ("tail y", 0.0)]
+
+
+@pytest.mark.slow
+def test_a_published_darknet_network_is_shipped(shared_data, tmp_path):
+    from lensmith.detect.darknet import open_darknet
+
+    folder = shared_data / "yolo_fastest" / "ModelZoo" / "yolo-fastest-1.1_coco"
+    photos = [shared_data / "darknet" / "data" / f"{name}.jpg" for name in ("dog", "person", "horses")]
+    network = open_darknet(*(folder / f"yolo-fastest-1.1.{kind}" for kind in ("cfg", "weights")), folder / "coco.names")
+    saved = ship.Saved(network.model, network.recipe, network.labels, network.preprocessing)
+    assert ship.export(saved, tmp_path / "model.onnx", photos).max_difference < 1e-4
+    artifact = ship.open_artifact(tmp_path / "model.onnx")
+    for thresholds in (None, Thresholds(score=0.01, best=False, most=300)):
+        found, expected = (one.predict(photos, thresholds=thresholds)["objects"] for one in (artifact, saved))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    dog, person, horses = ({one.label for one in said.tasks["objects"]} for said in ship.predict(artifact, photos))
+    assert {"dog", "bicycle"} <= dog
+    assert {"person"} <= person
+    assert {"horse"} <= horses
+
+
 def test_it_needs_no_keras(artifact, tmp_path):
     Image.new("RGB", (50, 40), (200, 10, 30)).save(tmp_path / "a.png")
     code = (

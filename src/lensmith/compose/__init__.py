@@ -42,7 +42,7 @@ from lensmith.compose.outline import Part, outline
 from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Steps
 from lensmith.compose.receptive import Field, receptive_fields
 from lensmith.compose.recipe import Recipe
-from lensmith.compose.tapping import tapped, with_offset, with_taps
+from lensmith.compose.tapping import resizable, tapped, with_offset, with_taps
 from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Reconstruct, Regress, Segment
 from lensmith.compose.twin import Twin, contrastive_loss
 from lensmith.compose.views import embedding, encoding, logits, probabilities, tap_names
@@ -110,6 +110,7 @@ __all__ = [
     "probabilities",
     "read_yaml",
     "receptive_fields",
+    "resizable",
     "tap_names",
     "tapped",
     "unfreeze",

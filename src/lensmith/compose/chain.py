@@ -78,8 +78,9 @@ class Chain:
             if not isinstance(getattr(self, name), kind):
                 raise check.SettingError(check.sentence(name, f"a {kind.__name__}", repr(getattr(self, name))))
         box = self.find.tasks[check.one_of("crop.task", self.crop.task, self.find.tasks)]
-        if not isinstance(box, Localise):
-            raise check.SettingError(check.sentence("crop.task", "a Localise task", type(box).__name__))
+        if not isinstance(box, Localise) or box.points:
+            got = "one of key points" if isinstance(box, Localise) else type(box).__name__
+            raise check.SettingError(check.sentence("crop.task", "a Localise task", got))
         if len(self.find.input) != 3 or len(self.then.input) != 3 or self.find.input[2] != self.then.input[2]:
             expected = f"an input of images with {self.find.input[-1]} channel(s), as find has"
             raise check.SettingError(check.sentence("then.input", expected, self.then.input))

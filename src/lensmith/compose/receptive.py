@@ -20,8 +20,8 @@ from lensmith.compose.graph import Call
 
 # Layers, and operations of keras.ops, that compute each position from the same position of all their inputs.
 _IN_PLACE = re.compile(
-    "Activation|ReLU|LeakyReLU|PReLU|ELU|Identity|ActivityRegularization|Rescaling|Normalization|BatchNormalization|"
-    "LocalResponseNormalization|(Spatial|Alpha|Gaussian|)Dropout(2D)?|GaussianNoise|Add|Subtract|Multiply|Average|"
+    "Activation|DarknetActivation|ReLU|LeakyReLU|PReLU|ELU|Identity|ActivityRegularization|Rescaling|Normalization|BatchNormalization|"
+    "LocalResponseNormalization|Channels|(Spatial|Alpha|Gaussian|)Dropout(2D)?|GaussianNoise|Add|Subtract|Multiply|Average|"
     "Maximum|Minimum|Divide|TrueDivide|Power|Relu6?|Sigmoid|Tanh|Silu|Gelu|Elu|Selu|Softplus|HardSigmoid|HardSilu|"
     "Square|Sqrt|Abs(olute)?|Negative|Exp|Log|Clip|Cast|StopGradient"
 )
@@ -275,6 +275,7 @@ def _transposed(layer: Any, axis: int, length: int | None) -> Change:
 _WINDOWS: dict[str, Rule] = {
     **dict.fromkeys(("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D"), _windowed),
     "ZeroPadding2D": _padded,
+    "LowestPadding": _padded,
     "Cropping2D": _cropped,
     "UpSampling2D": _enlarged,
     "Conv2DTranspose": _transposed,

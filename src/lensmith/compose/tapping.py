@@ -101,6 +101,34 @@ def tapped(model: Any, taps: Iterable[str], *, size: tuple[int, int] | None = No
     return keras.Model(image, _ending({tap: known[id(tensor)] for tap, tensor in wanted.items()}), name="tapped")
 
 
+def resizable(model: Any) -> Any:
+    """The model for images of any size, with the same layers: for training at several sizes.
+
+    Args:
+        model: any model made of connected layers, with one input of images. Layers for which the size matters, such as
+            a dense one on flattened maps, have no place in it.
+
+    Returns:
+        A ``keras.Model`` that takes ``(batch, any, any, channels)``; its outputs have the structure of the model's.
+
+    Raises:
+        SettingError: the model has several inputs, or a layer cannot do without a size; names the layer.
+
+    Example:
+        >>> from lensmith.compose import zoo
+        >>> resizable(zoo.get("compact").build(seed=0)).input.shape
+        (None, None, None, 3)
+    """
+    model = graph.flat(model)
+    source = _only_input(model)
+    image = keras.Input((None, None, source.shape[-1]), dtype=source.dtype, name=source.name)
+    known = _again(model, graph.outputs_of(model), {id(source): image})
+    outputs = keras.tree.map_structure(lambda tensor: known[id(tensor)], model.output)
+    if isinstance(model.output, dict):  # in its own order, which Keras would sort
+        outputs = {task: known[id(tensor)] for task, tensor in model.output.items()}
+    return keras.Model(image, outputs, name=model.name)
+
+
 def with_offset(model: Any, tap: str) -> Any:
     """The model with one more input, which is added to feature maps: for derivatives by these.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from lensmith import check
 from lensmith.data.images import decode
 from lensmith.data.reading import choose_threads
-from lensmith.data.resampling import resize
+from lensmith.data.resampling import RESIZES, resize
 from lensmith.records import Record, Records
 
 CHANNELS = ("rgb", "bgr")
@@ -38,6 +38,7 @@ class Preprocessing:
         deviation: likewise; where it is 0 (a constant column), 1 is used.
         channels: the order in which the model takes them: ``"rgb"``, or ``"bgr"`` as networks trained with Caffe;
             mean and deviation are in that order. Images come in as RGB in any case.
+        resize: how images are brought to their size, see :func:`.resampling.resize`.
 
     Raises:
         SettingError: the settings contradict one another; names the field.
@@ -54,6 +55,7 @@ class Preprocessing:
     mean: tuple[float, ...] | None = None
     deviation: tuple[float, ...] | None = None
     channels: str = "rgb"
+    resize: str = "area"
 
     def __post_init__(self) -> None:
         if (self.image is None) == (self.columns is None):
@@ -64,6 +66,7 @@ class Preprocessing:
             check.positive("preprocessing.columns", self.columns)
         check.one_of("preprocessing.scaling", self.scaling, SCALINGS)
         check.one_of("preprocessing.channels", self.channels, CHANNELS)
+        check.one_of("preprocessing.resize", self.resize, RESIZES)
         if self.turned and self.shape[-1] != 3:
             raise check.SettingError(check.sentence("preprocessing.channels", "'rgb' but for colour images", "'bgr'"))
         if self.columns is not None and self.scaling in ("0..1", "-1..1"):
@@ -138,7 +141,7 @@ class Preprocessing:
                 raise check.DataError(check.sentence(place, f"an example with the field {wanted!r}", got))
         if self.image is not None:
             height, width, channels = self.image
-            return resize(decode(content, channels, place=place), (height, width))
+            return resize(decode(content, channels, place=place), (height, width), self.resize)
         row = np.asarray(content)
         if row.shape != (self.columns,) or row.dtype.kind not in "fiub":
             raise check.DataError(check.sentence(place, f"a row of {self.columns} numbers", f"shape {row.shape}"))
@@ -150,10 +153,13 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """A form that JSON holds without loss."""
-        fields = {"image": self.image, "columns": self.columns, "mean": self.mean, "deviation": self.deviation}
-        listed = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+        own = {"image": self.image, "columns": self.columns, "mean": self.mean, "deviation": self.deviation}
+        listed = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
         given = {name: value for name, value in listed.items() if value is not None}
-        return {"scaling": self.scaling, **given, **({"channels": self.channels} if self.turned else {})}
+        # What is as usual is left out, so that what was written before there was a choice reads the same.
+        unusual = {"channels": self.channels} if self.turned else {}
+        unusual |= {"resize": self.resize} if self.resize != "area" else {}
+        return {"scaling": self.scaling, **given, **unusual}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Preprocessing:
@@ -163,9 +169,9 @@ class Preprocessing:
             SettingError: a key is unknown or a value wrong; names it.
         """
         for key in values:
-            check.one_of("preprocessing", key, ("image", "columns", "scaling", "mean", "deviation", "channels"))
-        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        return Preprocessing(**fields)
+            check.one_of("preprocessing", key, [field.name for field in fields(Preprocessing)])
+        given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return Preprocessing(**given)
 
 
 def preprocessing(records: Records, *, image: Sequence[int] | None = None, scaling: str | None = None) -> Preprocessing:

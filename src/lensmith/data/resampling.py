@@ -5,8 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from lensmith import check
 
-def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+RESIZES = ("area", "linear")
+
+
+def resize(image: np.ndarray, size: tuple[int, int], method: str = "area") -> np.ndarray:
     """Resize by area averaging along an axis that shrinks, and by cubic interpolation along one that grows.
 
     It is linear: ``clip(rows @ image @ columns.T, 0, 255)`` with the two matrices of :func:`resize_matrix`.
@@ -15,9 +19,14 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Args:
         image: ``(h, w, channels)``, uint8 or float32, 0..255.
         size: height and width, in this order.
+        method: ``area``; or ``linear``: between the two nearest pixels of each axis, as Darknet and many an older
+            program do it, though it skips pixels where an axis shrinks to less than half.
 
     Returns:
         float32 array of shape ``(height, width, channels)``, 0..255.
+
+    Raises:
+        SettingError: the method is unknown.
 
     Example:
         >>> resize(np.array([[[0], [100]], [[50], [250]]], np.uint8), (1, 1))
@@ -25,7 +34,9 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     (height, width), before = size, image.shape[:2]
     pixels = image.astype(np.float32)
-    if height <= before[0] and width <= before[1]:
+    if check.one_of("resize: method", method, RESIZES) == "linear":
+        pixels = _interpolate(pixels, height, width, cv2.INTER_LINEAR)
+    elif height <= before[0] and width <= before[1]:
         pixels = _interpolate(pixels, height, width, cv2.INTER_AREA)
     else:  # shrink first, so that the costlier cubic step works on fewer pixels
         shrunk = min(height, before[0]), min(width, before[1])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,11 @@ ANYWHERE = Path("/")  # a spec that has been read names the user's own code by i
 
 
 def objectives(
-    recipe: Recipe | Chain, labels: Mapping[str, Labels] | None = None, *, mixed: bool = False
+    recipe: Recipe | Chain,
+    labels: Mapping[str, Labels] | None = None,
+    *,
+    mixed: bool = False,
+    sizes: Sequence[tuple[int, int]] = (),
 ) -> dict[str, train.Objective]:
     """What each task is trained for, and each auxiliary head.
 
@@ -28,8 +33,10 @@ def objectives(
         recipe: of the model.
         labels: what its outputs mean, by task; left out, the classes of detectors are called by their numbers.
         mixed: whether images are mixed in training (MixUp, CutMix), so that a class target is a row of shares.
+        sizes: further heights and widths of the images that it is trained at.
     """
-    own = {name: _objective(recipe, name, labels, mixed=mixed) for name in recipe.tasks}
+    make = partial(_objective, recipe, labels=labels, mixed=mixed, sizes=sizes)
+    own = {name: make(name) for name in recipe.tasks}
     helping = {
         name: replace(own[one.task], metrics=(), weight=own[one.task].weight * one.weight, target=one.task)
         for name, one in named(recipe.auxiliaries).items()
@@ -38,12 +45,17 @@ def objectives(
 
 
 def _objective(
-    recipe: Recipe | Chain, name: str, labels: Mapping[str, Labels] | None, *, mixed: bool
+    recipe: Recipe | Chain,
+    name: str,
+    *,
+    labels: Mapping[str, Labels] | None,
+    mixed: bool,
+    sizes: Sequence[tuple[int, int]],
 ) -> train.Objective:
     task = recipe.tasks[name]
     if isinstance(task, DETECTORS):
         names = labels[name].names if labels else tuple(str(index) for index in range(task.classes))
-        return detect.objective(_whole(recipe), name, names)
+        return detect.objective(_whole(recipe), name, names, sizes=sizes)
     loss = "categorical_crossentropy" if mixed and isinstance(task, Classify) else task.loss
     return train.Objective(loss, task.metrics, task.output_activation, task.weight)
 
@@ -65,7 +77,8 @@ def of_stage(stage: StageSpec, recipe: Recipe, training: Records, *, mixed: bool
         SettingError: a task, a class, a loss or a metric is unknown.
     """
     labels = {task: training.labels[task] for task in recipe.tasks}
-    own = objectives(recipe, labels, mixed=mixed)
+    sizes = stage.squares if isinstance(stage, FitSpec) else ()
+    own = objectives(recipe, labels, mixed=mixed, sizes=sizes)
     if not isinstance(stage, FitSpec) or not (stage.losses or stage.taps):
         return own
     return loss_spec.objectives(

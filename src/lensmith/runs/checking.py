@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lensmith import check, compose, train
+from lensmith.backend import keras
 from lensmith.compose import Classify, MultiLabel, Recipe
 from lensmith.records import Records
 from lensmith.reuse import distillation
@@ -85,6 +86,16 @@ def _check_other(stage: StageSpec, spec: Spec, recipe: Recipe, training: Records
         train.optimizers.build(train.Fit(optimizer=stage.optimizer))
 
 
+def _check_sizes(stage: FitSpec, model: Callable[[], Any]) -> None:
+    """Refuse training at several sizes where a layer, the backend or another setting needs one."""
+    if stage.features is not None or stage.teacher is not None:
+        got = "features" if stage.features is not None else "teacher"
+        raise check.SettingError(check.sentence("sizes", "a stage that is shown images alone", got))
+    if (backend := keras.config.backend()) == "tensorflow":  # which forgets how many candidates a batch has
+        raise check.SettingError(check.sentence("sizes", "the backend torch or jax", backend))
+    compose.resizable(model())
+
+
 def _check_source(source: str) -> None:
     try:
         unlabelled(source)
@@ -108,6 +119,8 @@ def _check_learning(
         _check_code(stage)
         if stage.features is not None:
             _check_features(stage, spec, record)
+    if isinstance(stage, FitSpec) and stage.sizes:
+        _check_sizes(stage, model)
     if record.freeze or record.tasks or record.hold_norms:
         with frozen(model(), record):
             pass

@@ -11,9 +11,11 @@ from PIL import Image
 
 from lensmith import compose
 from lensmith.compose import Recipe
-from lensmith.compose.tasks import CORNERS
+from lensmith.compose.detection import DETECTORS
+from lensmith.compose.tasks import CORNERS, Task
 from lensmith.records import Labels
 from lensmith.runs import stopped
+from lensmith.runs.content_detection import anchors, detection
 from lensmith.runs.folder import RunFolder, read_json, read_lines
 from lensmith.runs.looked import looks_of
 from lensmith.runs.outcomes import trained
@@ -75,29 +77,50 @@ def _finished(
         before=results.get("before") or {},
         part=results["part"],
         diagnosis=None if results.get("diagnosis") is None else tuple(results["diagnosis"]),
-        results=tuple(_task(folder, task, labels[task], results, len(labels)) for task in labels),
+        results=tuple(_task(folder, task, labels[task], recipe.tasks[task], results, len(labels)) for task in labels),
         outline=compose.outline(recipe.build(seed=spec.seed)),
         proof=results["proof"] or {},
-        commands=_commands(folder, spec, results),
+        commands=_commands(folder, spec, recipe, results),
     )
 
 
-def _task(folder: RunFolder, task: str, labels: Labels, results: Mapping[str, Any], tasks: int) -> TaskResult:
+def _task(
+    folder: RunFolder, task: str, labels: Labels, head: Task, results: Mapping[str, Any], tasks: int
+) -> TaskResult:
     metrics = results["metrics"]
     if tasks > 1:
         prefix = f"{task}_"
         metrics = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+    if isinstance(head, DETECTORS):
+        found = results.get("detections", {}).get(task)
+        shown = None if found is None else detection(folder, found)
+        return TaskResult(task, "boxes", labels.names, metrics, detection=shown, anchors=anchors(head))
     numbers, table = results["numbers"].get(task), results["confusion"].get(task)
+    names = _numbers_of(labels)
     return TaskResult(
         name=task,
-        kind="number" if labels.kind == "boxes" else labels.kind,  # type: ignore[arg-type]
-        names=CORNERS if labels.kind == "boxes" else labels.names,
+        kind="number" if labels.kind in ("boxes", "points") else labels.kind,  # type: ignore[arg-type]
+        names=names,
         metrics=metrics,
         confusion=None if table is None else np.asarray(table),
         per_class=tuple(_class_row(row) for row in results["classes"].get(task, ())),
         mistakes=tuple(_mistake(folder, entry) for entry in results["mistakes"].get(task, ())),
-        scatter=None if numbers is None else (np.asarray(numbers["truth"]), np.asarray(numbers["predicted"])),
+        scatter=None if numbers is None else tuple(_table(numbers[one], len(names)) for one in ("truth", "predicted")),  # type: ignore[arg-type]
     )
+
+
+def _numbers_of(labels: Labels) -> tuple[str, ...]:
+    """The names of the classes, or of the numbers that a box or key points come to."""
+    if labels.kind == "boxes":
+        return CORNERS
+    return (
+        tuple(f"{name} {axis}" for name in labels.names for axis in "xy") if labels.kind == "points" else labels.names
+    )
+
+
+def _table(values: Any, width: int) -> np.ndarray:
+    """Numbers of each example in a row, those of key points one after another."""
+    return np.asarray(values, np.float64).reshape(len(values), -1) if len(values) else np.zeros((0, width))
 
 
 def _class_row(row: Mapping[str, Any]) -> ClassRow:
@@ -110,13 +133,17 @@ def _mistake(folder: RunFolder, entry: Mapping[str, Any]) -> Mistake:
     return Mistake(entry["source"], entry["truth"], entry["predicted"], entry["probability"], image)
 
 
-def _commands(folder: RunFolder, spec: Spec, results: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _commands(folder: RunFolder, spec: Spec, recipe: Recipe, results: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     run = str(folder.path)
-    shipped = (("Run the artifact", f"lensmith predict {folder.artifact} IMAGE"),) if results["artifact"] else ()
+    finds = any(isinstance(head, DETECTORS) for head in recipe.tasks.values())
+    others = not all(isinstance(head, DETECTORS) for head in recipe.tasks.values())
+    verb = "detect" if finds else "predict"
+    shipped = (("Run the artifact", f"lensmith {verb} {folder.artifact} IMAGE"),) if results["artifact"] else ()
     again = (("Train the same again", f"lensmith train {folder.spec}"),) if spec.data.split else ()
     return (
-        ("Predict an image", f"lensmith predict {run} IMAGE"),
-        ("See why it says so", f"lensmith probe {run} IMAGE"),
+        *((("Find the objects in an image", f"lensmith detect {run} IMAGE"),) if finds else ()),
+        *((("Predict an image", f"lensmith predict {run} IMAGE"),) if others else ()),
+        *(() if finds else (("See why it says so", f"lensmith probe {run} IMAGE"),)),
         ("Evaluate on other data", f"lensmith evaluate {run} DATA"),
         *shipped,
         *again,

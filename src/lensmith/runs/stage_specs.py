@@ -23,7 +23,8 @@ Rate = Annotated[float, Field(gt=0)]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 
 # Settings of a stage that say what it is shown, not how it learns.
-SHOWN = ("stage", "image", "batch", "augment", "features", "teacher", "losses", "taps", "callbacks", "fall_back")
+SHOWN: tuple[str, ...] = ("stage", "image", "batch", "augment", "features", "teacher", "losses", "taps", "callbacks")
+SHOWN += ("fall_back", "sizes")
 
 
 class PatienceSpec(Section):
@@ -152,7 +153,8 @@ class FitSpec(ShownSpec):
 
     ``losses`` changes the objectives of tasks, ``taps`` adds losses that read feature maps. ``callbacks`` are the
     user's own, as ``mine.py:Logger``. With ``fall_back`` the stage ends with the weights it began with where none of
-    its epochs was better than the stage before.
+    its epochs was better than the stage before. ``sizes`` are sides of square images, of which one is drawn anew every
+    ten steps: multi-scale training.
     """
 
     stage: Literal["fit"] = "fit"
@@ -180,6 +182,7 @@ class FitSpec(ShownSpec):
     taps: dict[str, TapSpec] | None = None
     callbacks: Names = ()
     fall_back: bool = False
+    sizes: Annotated[tuple[Size, ...], Field(min_length=1)] | None = None
 
     @field_validator("features", mode="before")
     @classmethod
@@ -190,6 +193,11 @@ class FitSpec(ShownSpec):
     @classmethod
     def _bare_source(cls, value: Any) -> Any:
         return {"source": value} if isinstance(value, str) else value
+
+    @property
+    def squares(self) -> tuple[tuple[int, int], ...]:
+        """Heights and widths of multi-scale training; none without it."""
+        return tuple((side, side) for side in self.sizes or ())
 
     @staticmethod
     def from_record(stage: train.Fit) -> FitSpec:

@@ -122,6 +122,8 @@ def _on_examples(
     job: Job, stage: WarmupSpec | FitSpec, earlier: train.Earlier
 ) -> tuple[train.History, Sequence[Problem]]:
     model, objectives = compose.logits(job.model), objectives_of(job, stage)
+    if isinstance(stage, FitSpec) and stage.sizes:
+        model = compose.resizable(model)
     if isinstance(stage, FitSpec) and stage.taps:
         model = compose.with_taps(model, {tap: tap for tap in stage.taps}, task=next(iter(job.recipe.tasks)))
     parts, tasks = job.parts, list(job.recipe.tasks)

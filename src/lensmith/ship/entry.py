@@ -103,6 +103,41 @@ resize_taps (before, after) => (index, weight)
 }
 """
 
+# Between the two nearest pixels, in steps of 1/(2 after) of a pixel.
+_LINEAR_TAPS = """
+<domain: "lensmith", opset_import: ["": OPSET]>
+resize_taps (before, after) => (index, weight)
+{
+    zero = Constant <value_int = 0> ()
+    one = Constant <value_int = 1> ()
+    two = Constant <value_int = 2> ()
+    last = Constant <value_ints = [-1]> ()
+    second = Constant <value_ints = [1]> ()
+    to_range = Range(zero, after, one)
+    to = Unsqueeze(to_range, last)
+    steps = Mul(after, two)
+    to_twice = Mul(to, two)
+    to_middle = Add(to_twice, one)
+    to_scaled = Mul(to_middle, before)
+    centre = Sub(to_scaled, after)
+    centre_positive = Add(centre, steps)
+    floor_positive = Div(centre_positive, steps)
+    first = Sub(floor_positive, one)
+    offsets = Range(zero, two, one)
+    pixel = Add(first, offsets)
+    pixel_centre = Mul(pixel, steps)
+    gap = Sub(centre, pixel_centre)
+    gap_positive = Abs(gap)
+    gap_rest = Sub(steps, gap_positive)
+    gap_float = Cast <to = 1> (gap_rest)
+    steps_float = Cast <to = 1> (steps)
+    weight_row = Div(gap_float, steps_float)
+    border = Sub(before, one)
+    index = Clip(pixel, zero, border)
+    weight = Unsqueeze(weight_row, second)
+}
+"""
+
 _IMAGES = """
 <ir_version: 10, opset_import: ["": OPSET, "lensmith": 1]>
 preprocess (uint8[batch, height, width, CHANNELS] images) => (float[batch, HEIGHT, WIDTH, CHANNELS] scaled)
@@ -163,7 +198,8 @@ def entry(preprocessing: Preprocessing) -> Any:
     from onnx import inliner, numpy_helper, parser
 
     *size, channels = preprocessing.shape
-    text = _IMAGES + _RESIZE_TAPS if size else _ROWS
+    taps = _LINEAR_TAPS if preprocessing.resize == "linear" else _RESIZE_TAPS
+    text = _IMAGES + taps if size else _ROWS
     order = range(channels)[::-1] if preprocessing.turned else range(channels)
     values = {
         "OPSET": OPSET,

@@ -24,7 +24,7 @@ from lensmith.boxes import Thresholds
 from lensmith.boxes.suppression import detections, padded
 from lensmith.compose import Binary, Chain, Recipe, read_yaml
 from lensmith.compose.detection import DETECTORS, Detector
-from lensmith.compose.tasks import Task, takes
+from lensmith.compose.tasks import Localise, Task, takes
 from lensmith.data import Preprocessing
 from lensmith.files import put_file, write_folder
 from lensmith.records import Labels, Record
@@ -135,10 +135,10 @@ class Saved:
         if task not in self.labels:
             raise check.SettingError(check.sentence("labels", f"those of the task {task!r}", list(self.labels)))
         labels = self.labels[task]
-        count = 2 if isinstance(head, Binary) else head.classes if isinstance(head, DETECTORS) else head.units
         if not takes(head, labels.kind, len(labels.names)):
             got = f"{len(labels.names)} of kind {labels.kind!r}"
-            raise check.SettingError(check.sentence(f"labels of {task!r}", f"{count} of kind {head.kind!r}", got))
+            expected = f"{_names(head)} of kind {head.kind!r}"
+            raise check.SettingError(check.sentence(f"labels of {task!r}", expected, got))
 
     def _check_output(self, task: str) -> None:
         expected = f"task-{task}-{_last(self.recipe.tasks[task])}"
@@ -147,6 +147,15 @@ class Saved:
         if got != expected:
             remedy = "Give the model that recipe.build() made, not its view for training"
             raise check.SettingError(check.sentence("model", f"an output of layer {expected}", got, remedy))
+
+
+def _names(head: Task | Detector) -> int:
+    """How many names the labels of a task have."""
+    if isinstance(head, Binary):
+        return 2
+    if isinstance(head, DETECTORS):
+        return head.classes
+    return head.points if isinstance(head, Localise) and head.points else head.units
 
 
 def _last(head: Task | Detector) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,12 @@ class Examples:
         record = self.records[place]
         if record.image is None or self.preprocessing.image is None:
             return self.preprocessing.raw(record)
-        return self._read(record, self._size).resized(self._size)
+        return self._read(record, self._size).resized(self._size, self.preprocessing.resize)
+
+    def at(self, size: tuple[int, int]) -> Examples:
+        """The same examples at another height and width."""
+        image = (*size, self.preprocessing.shape[-1])
+        return replace(self, preprocessing=replace(self.preprocessing, image=image))
 
     @property
     def _size(self) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,10 @@ with _without_profiler_warning():
     import grain
 
 
+HELD = 10  # batches of one size, before another is drawn
+_SIZING = 3  # sets the draw of a size apart from those of :mod:`.assembling`
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Batches:
     """Batches of preprocessed examples and their targets; :func:`batches` makes them.
@@ -60,6 +65,7 @@ class Batches:
         shuffle: whether the order changes from epoch to epoch; else it is that of the records.
         plan: what is made at once, ahead of need.
         inputs: the preprocessed examples, where they are kept in memory; they cannot be written to.
+        sizes: heights and widths of which every few batches one is drawn, in place of the preprocessing's.
     """
 
     examples: Examples
@@ -67,6 +73,7 @@ class Batches:
     shuffle: bool
     plan: Plan
     inputs: np.ndarray | None
+    sizes: tuple[tuple[int, int], ...] = ()
 
     @property
     def records(self) -> Records:
@@ -120,10 +127,17 @@ class Batches:
             places = order[first : first + self.size]
             if self.inputs is not None:
                 return self.examples.kept_batch(self.inputs, places)
-            return self.examples.batch(places, epoch, first)
+            return self._examples(epoch, step).batch(places, epoch, first)
 
         reading = grain.ReadOptions(num_threads=self.plan.threads, prefetch_buffer_size=self.plan.ahead)
         return grain.MapDataset.range(len(self)).map(assemble).to_iter_dataset(reading)
+
+    def _examples(self, epoch: int, step: int) -> Examples:
+        """The examples at the size that a step has."""
+        if not self.sizes:
+            return self.examples
+        rng = np.random.default_rng([self.seed, epoch, step // HELD, _SIZING])
+        return self.examples.at(self.sizes[int(rng.integers(len(self.sizes)))])
 
     def epoch(self, epoch: int) -> grain.DatasetIterator:
         """An iterator over one epoch's batches ``(x, y)``.
@@ -143,7 +157,7 @@ class Batches:
         made = self.examples
         setting = [self.size, self.seed, self.shuffle, self.preprocessing.to_dict(), list(made.labels)]
         augment = None if made.augment is None else made.augment.to_dict()
-        digest = hashlib.sha256(json.dumps([*setting, augment, made.one_hot, made.exact]).encode())
+        digest = hashlib.sha256(json.dumps([*setting, augment, made.one_hot, made.exact, *self.sizes]).encode())
         digest.update("\n".join(record.source for record in self.records).encode(errors="surrogateescape"))
         for values in made.targets.values():
             digest.update(values.tobytes())
@@ -165,6 +179,7 @@ def batches(
     augment: Augment | None = None,
     one_hot: bool = False,
     several: Sequence[str] = (),
+    sizes: Sequence[tuple[int, int]] = (),
     exact: bool = False,
     threads: int | None = None,
     memory: int | None = None,
@@ -196,6 +211,8 @@ def batches(
         one_hot: deliver classes as rows of 0 and 1, as mixed images need them: for a validation part whose loss
             is to be that of a training part with MixUp or CutMix.
         several: tasks of boxes whose images have any number of objects, none included, as a detector takes them.
+        sizes: heights and widths of the inputs, of which one is drawn anew every ten batches (multi-scale training,
+            Redmon & Farhadi 2017, YOLO9000, section 2); left out, the preprocessing's alone.
         exact: decode JPEGs at full size and resize them exactly, as prediction does. Otherwise those that are far
             larger than the model's input are decoded at reduced size, and all are resized in whole levels, which
             is faster, and 1 to 2 levels of 255 away on average.
@@ -245,8 +262,19 @@ def batches(
         several=MappingProxyType(rows),
         cache=None if cache is None else Cache(Path(cache)),
     )
-    made = _plan(examples, min(size, len(records)), budget, choose_threads(records, threads))
-    return Batches(examples, size, shuffle, made, _kept(examples) if made.kept else None)
+    drawn = _sizes(sizes, labels)
+    largest = examples.at(max(drawn, key=math.prod)) if drawn else examples
+    made = _plan(largest, min(size, len(records)), budget, choose_threads(records, threads), fixed=not drawn)
+    return Batches(examples, size, shuffle, made, _kept(examples) if made.kept else None, drawn)
+
+
+def _sizes(sizes: Sequence[tuple[int, int]], labels: Mapping[str, Labels]) -> tuple[tuple[int, int], ...]:
+    """The sizes to draw from, checked."""
+    made = tuple((check.positive("sizes", height), check.positive("sizes", width)) for height, width in sizes)
+    masks = [task for task, one in labels.items() if one.kind == "mask"]
+    if made and masks:
+        raise check.SettingError(check.sentence("sizes", "tasks whose targets have no size", f"the mask {masks[0]!r}"))
+    return made
 
 
 def _labels(records: Records, tasks: Sequence[str] | None) -> dict[str, Labels]:
@@ -285,7 +313,7 @@ def _check_augment(
         mixing.check_kinds(labels)
 
 
-def _plan(examples: Examples, size: int, budget: int, threads: int) -> Plan:
+def _plan(examples: Examples, size: int, budget: int, threads: int, *, fixed: bool) -> Plan:
     """The plan for batches of this size; what is in memory is kept preprocessed, if it fits and does not change."""
     values = int(np.prod(examples.preprocessing.shape, dtype=np.int64))
     masks = sum(labels.kind == "mask" for labels in examples.labels.values())
@@ -296,7 +324,7 @@ def _plan(examples: Examples, size: int, budget: int, threads: int) -> Plan:
         image = image_bytes(examples.records, shape[2], None if examples.exact else examples.largest)
         image *= 4 if examples.augment and examples.augment.mosaic else 1
         image += 2 * 4 * values  # at the model's size: as it was resampled, and as it was changed then
-    fixed = in_memory(examples.records) and examples.augment is None and not masks
+    fixed = fixed and in_memory(examples.records) and examples.augment is None and not masks
     return plan(
         budget,
         batch=4 * size * (copies * values + 2 * masks * pixels),

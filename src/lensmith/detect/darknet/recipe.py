@@ -62,10 +62,12 @@ def graph(cfg: Cfg) -> LayerGraph:
 def preprocessing(cfg: Cfg) -> Preprocessing:
     """What happens to an image before the network sees it: its size, RGB, pixels 0..1.
 
+    Images are resized linearly, as Darknet and OpenCV's reader do it, so that the same is found as there.
+
     Raises:
         DataError: as for :func:`.cfg_layers.input_shape`.
     """
-    return Preprocessing(image=input_shape(cfg), scaling="0..1")
+    return Preprocessing(image=input_shape(cfg), scaling="0..1", resize="linear")
 
 
 def _graph(made: Sequence[Step]) -> LayerGraph:

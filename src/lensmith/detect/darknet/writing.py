@@ -86,7 +86,7 @@ def as_darknet(model: Any, names: Sequence[str], preprocessing: Preprocessing | 
         >>> image = keras.Input((8, 8, 3))
         >>> x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(image)
         >>> x = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))
-        >>> print(as_darknet(keras.Model(image, keras.layers.Softmax()(x)), ["cat", "dog"]).cfg[71:159])
+        >>> print(as_darknet(keras.Model(image, keras.layers.Softmax()(x)), ["cat", "dog"]).cfg.split("\n\n")[1])
         # first
         [convolutional]
         filters=4
@@ -94,7 +94,6 @@ def as_darknet(model: Any, names: Sequence[str], preprocessing: Preprocessing | 
         stride=1
         pad=1
         activation=relu
-        <BLANKLINE>
     """
     flat = graph.flat(model)
     image, steps = _image(flat), graph.calls(flat)

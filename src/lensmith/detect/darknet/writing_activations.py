@@ -25,20 +25,19 @@ SLOPE = 0.1  # of Darknet's leaky rectifier
 
 def own_activation(walk: Walk, call: Call) -> None:
     """The activation that a convolution or a fully connected layer ends in."""
-    if views.activation_of(call.layer) != "linear":
-        place = walk.places[id(call.outputs[0])]
+    place = walk.places[id(call.outputs[0])]
+    if views.activation_of(call.layer) == "softmax":
+        _softmax(walk, call, place)
+    elif views.activation_of(call.layer) != "linear":
         walk.activate(call, place, _activation(call, call.layer.activation), alone=True)
 
 
 def activated(walk: Walk, call: Call) -> None:
+    """A layer that is an activation."""
     layer, tensor = call.layer, call.inputs[0]
     name = type(layer).__name__
     if views.activation_of(layer) == "softmax":
-        place = walk.place(tensor)
-        if walk.sections.shape(place)[:2] != (1, 1):
-            raise refused(call, "a softmax over a vector", f"shape {tuple(tensor.shape[1:])}")
-        section = Section("softmax", layer.name, walk.sections.shape(place), {"groups": 1}, positive=True)
-        walk.put(call, walk.sections.add(section, place))
+        _softmax(walk, call, walk.place(tensor))
         return
     if name == "LeakyReLU":
         kind = _leaky(call, layer.negative_slope)
@@ -50,6 +49,14 @@ def activated(walk: Walk, call: Call) -> None:
         kind = _activation(call, layer.activation)
     place = walk.place(tensor)
     walk.activate(call, place, kind, alone=walk.uses[id(tensor)] == 1)
+
+
+def _softmax(walk: Walk, call: Call, place: int) -> None:
+    shape = walk.sections.shape(place)
+    if shape[:2] != (1, 1):
+        raise refused(call, "a softmax over a vector", f"one over {shape[0]}×{shape[1]} pixels")
+    section = Section("softmax", call.layer.name, shape, {"groups": 1}, positive=True)
+    walk.put(call, walk.sections.add(section, place))
 
 
 def _leaky(call: Call, slope: float) -> str:

@@ -29,14 +29,19 @@ class Walk:
         self.uses.update(id(tensor) for tensor in ends)
         self.places = {id(image): IMAGE}
         self.pads: dict[int, Pads] = {}
+        self.lowest: dict[int, Pads] = {}  # of minus infinity, for a pool
+        self.padders: dict[int, str] = {}  # the layers they come from
         if self.uses[id(image)] > 1:  # Darknet's routes lead to layers, and the input is none
             self.places[id(image)] = self.sections.copy(IMAGE, "image")
 
     def place(self, tensor: Tensor) -> int:
         """Where a tensor is; zeros that were to be laid around it are there."""
+        if id(tensor) in self.lowest:
+            expected = "a maximum pool after what is laid around for it"
+            raise check.SettingError(check.sentence(str(tensor.name), expected, "another layer"))
         pads = self.pads.pop(id(tensor), None)
         if pads is not None:
-            self.places[id(tensor)] = self.sections.copy(self.places[id(tensor)], "", pads)
+            self.places[id(tensor)] = self.sections.copy(self.places[id(tensor)], self.padders[id(tensor)], pads)
         return self.places[id(tensor)]
 
     def unpadded(self, tensor: Tensor) -> tuple[int, Pads]:
@@ -54,7 +59,7 @@ class Walk:
         source, target = call.inputs[0], call.outputs[0]
         self.places[id(target)] = self.places[id(source)]
         if id(source) in self.pads:
-            self.pads[id(target)] = self.pads[id(source)]
+            self.pads[id(target)], self.padders[id(target)] = self.pads[id(source)], self.padders[id(source)]
         self.uses[id(target)] += self.uses[id(source)] - 1
 
     def affine(self, call: Call, factor: Array, shift: Array) -> None:

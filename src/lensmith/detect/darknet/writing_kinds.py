@@ -17,6 +17,7 @@ from lensmith.compose.detection.space import SpaceToDepth
 from lensmith.compose.graph import Call
 from lensmith.detect.darknet.writing_activations import activated, own_activation
 from lensmith.detect.darknet.writing_graph import Walk, refused
+from lensmith.detect.darknet.writing_graph_layers import WRITERS
 from lensmith.detect.darknet.writing_layers import Array, Section
 from lensmith.detect.darknet.writing_sections import IMAGE, NONE, Pads
 from lensmith.detect.darknet.writing_windows import Axis, pool
@@ -136,6 +137,10 @@ def _max_pool(walk: Walk, call: Call) -> None:
     _channels_last(call)
     layer, tensor = call.layer, call.inputs[0]
     place, pads = walk.unpadded(tensor)
+    lowest = walk.lowest.get(id(tensor))
+    if lowest is not None:
+        walk.put(call, _placed(walk, _pooled(walk, call, place, lowest, _one_stride(call, layer.strides)), place))
+        return
     stride = _one_stride(call, layer.strides)
     if pads != NONE and (layer.padding == "same" or not walk.sections.positive(place)):
         place, pads = walk.place(tensor), NONE  # a zero is then not as good as nothing
@@ -143,7 +148,11 @@ def _max_pool(walk: Walk, call: Call) -> None:
     if section is None and pads != NONE:
         place = walk.place(tensor)
         section = _pooled(walk, call, place, NONE, stride)
-    walk.put(call, None if section is None else walk.sections.add(section, place))
+    walk.put(call, _placed(walk, section, place))
+
+
+def _placed(walk: Walk, section: Section | None, place: int) -> int | None:
+    return None if section is None else walk.sections.add(section, place)
 
 
 def _pooled(walk: Walk, call: Call, place: int, pads: Pads, stride: int) -> Section | None:
@@ -186,7 +195,7 @@ def _padding(walk: Walk, call: Call) -> None:
     own = call.layer.padding
     walk.put(call, place)
     both = [(first + before, last + after) for (first, last), (before, after) in zip(pads, own, strict=True)]
-    walk.pads[id(call.outputs[0])] = (both[0], both[1])
+    walk.pads[id(call.outputs[0])], walk.padders[id(call.outputs[0])] = (both[0], both[1]), call.layer.name
 
 
 def _add(walk: Walk, call: Call) -> None:
@@ -218,8 +227,8 @@ def _to_depth(walk: Walk, call: Call) -> None:
     """Pixels as channels by a convolution of ones and zeros: the order of Darknet's reorg is another one."""
     place, block = walk.place(call.inputs[0]), call.layer.block
     channels = walk.sections.shape(place)[2]
-    kernel = np.eye(block * block * channels, dtype=np.float32)
-    kernel = kernel.reshape(-1, block, block, channels).transpose(0, 3, 1, 2)
+    ones = np.eye(block * block * channels, dtype=np.float32)
+    kernel = ones.reshape(-1, block, block, channels).transpose(0, 3, 1, 2)
     walk.put(call, walk.sections.convolve(place, call.layer.name, kernel, stride=block))
 
 
@@ -250,4 +259,5 @@ def _writers() -> tuple[tuple[Any, Callable[[Walk, Call], None]], ...]:
         (SpaceToDepth, _to_depth),
         (layers.Flatten, _flatten),
         (passing, Walk.pass_on),
+        *WRITERS,
     )

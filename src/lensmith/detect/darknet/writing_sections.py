@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lensmith import check
 from lensmith.detect.darknet.writing_layers import OPEN, Array, Section
 from lensmith.detect.darknet.writing_windows import Axis, Square, convolution, laid
 
@@ -113,11 +114,18 @@ class Sections:
         return self.add(section, place)
 
     def scale(self, place: int, source: str, factor: Array, shift: Array, pads: Pads = NONE) -> int:
-        """Each channel of a place times a factor, plus a shift, with zeros laid around the image before."""
+        """Each channel of a place times a factor, plus a shift, with zeros laid around the image before.
+
+        Raises:
+            SettingError: no square window lays these zeros; names the source.
+        """
         channels = self.shape(place)[2]
         kernel = np.ones((channels, 1, 1, 1), np.float32)
         made = self.convolve(place, source, kernel, groups=channels, pads=pads)
-        made = self.last if made is None else made  # a window of one pixel can always be laid
+        if made is None:
+            expected = "as many zeros down as across, which Darknet's square windows can lay"
+            got = f"{sum(pads[0])} rows and {sum(pads[1])} columns"
+            raise check.SettingError(check.sentence(source, expected, got))
         self.made[made].fold(factor, shift)
         return made
 

@@ -4,15 +4,20 @@
 """
 
 from lensmith.runs.report.content import ClassRow, Content, Mistake, TaskResult
+from lensmith.runs.report.detection import AnchorMap, ClassScore, Detection, Pictured
 from lensmith.runs.report.page import render, render_audit, render_probe
 from lensmith.runs.report.probed import Look, Said
 from lensmith.runs.report.results import confusion, per_class, per_label, surest_mistakes
 
 __all__ = [
+    "AnchorMap",
     "ClassRow",
+    "ClassScore",
     "Content",
+    "Detection",
     "Look",
     "Mistake",
+    "Pictured",
     "Said",
     "TaskResult",
     "confusion",

@@ -91,7 +91,7 @@ def _curve(rows: Sequence[Row], name: str, best: int | None, borders: Borders) -
     at = epochs.index(best) if best in epochs else len(rows) - 1
     keys = [(key, words) for key, words in ((name, "training"), (f"val_{name}", "validation")) if _has(rows, key)]
     lines = tuple(_line(rows, key, words, at, main=key == keys[-1][0]) for key, words in keys)
-    title = "learning rate" if name == "rate" else wording.plain(name)
+    title = "learning rate" if name == "rate" else wording.metric(name)
     return Chart(title, lines, _draw(title, name, epochs, lines, best, borders))
 
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lensmith import check
+from lensmith.runs.report.detection import AnchorMap, Detection
 from lensmith.runs.report.probed import Look
 
 if TYPE_CHECKING:  # compose loads Keras, which a report can be written without
     from lensmith.compose import Part
 
-ResultKind = Literal["class", "classes", "number"]
-RESULT_KINDS: tuple[ResultKind, ...] = ("class", "classes", "number")
+ResultKind = Literal["class", "classes", "number", "boxes"]
+RESULT_KINDS: tuple[ResultKind, ...] = ("class", "classes", "number", "boxes")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,13 +75,16 @@ class TaskResult:
 
     Args:
         name: of the task.
-        kind: ``class``, ``classes`` (any number of labels an example) or ``number``.
+        kind: ``class``, ``classes`` (any number of labels an example), ``number`` or ``boxes`` (any number of objects
+            an example; the one box of a localiser is four numbers).
         names: of the classes, or of the numbers.
         metrics: by name, the most important first; losses may be among them.
         confusion: for ``class``, counts of shape ``(k, k)``: rows are the truth, columns what was predicted.
         per_class: one row a class, for ``class`` and ``classes``.
         mistakes: the wrong ones the model was surest of, surest first; the page shows up to 24.
         scatter: for ``number``, the true and the predicted values, each of shape ``(n, len(names))``.
+        detection: for ``boxes``, how well the objects were found; None where nobody measured it.
+        anchors: for ``boxes``, the sizes that the detector begins with, map by map.
     """
 
     name: str
@@ -91,6 +95,8 @@ class TaskResult:
     per_class: tuple[ClassRow, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     scatter: tuple[np.ndarray, np.ndarray] | None = None
+    detection: Detection | None = None
+    anchors: tuple[AnchorMap, ...] = ()
 
     def __post_init__(self) -> None:
         check.one_of(f"{self.name}: kind", self.kind, RESULT_KINDS)

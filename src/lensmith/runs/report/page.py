@@ -10,7 +10,18 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lensmith.runs.report import charts, gradients, matrix, pictures, probed, results, wording
+from lensmith.runs.report import (
+    anchors,
+    charts,
+    detection,
+    gradients,
+    matrix,
+    pictures,
+    precision_recall,
+    probed,
+    results,
+    wording,
+)
 from lensmith.runs.report.content import Content
 from lensmith.runs.report.diagram import diagram, name_of
 
@@ -75,13 +86,17 @@ def _environment() -> Environment:
         loader=PackageLoader(_PACKAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
+        "anchor_sizes": anchors.written,
         "count": lambda value: f"{value:,}",
         "data_uri": pictures.data_uri,
         "duration": wording.duration,
+        "fraction": _fraction,
         "measure": wording.measure,
+        "metric": wording.metric,
         "name_of": name_of,
         "number": wording.number,
         "part": _part,
+        "photo_uri": pictures.photo_uri,
         "plain": wording.plain,
         "shape": wording.shape,
         "share": wording.share,
@@ -94,14 +109,19 @@ def _environment() -> Environment:
     environment.globals |= {
         "cells": matrix.cells,
         "confused_pairs": results.confused_pairs,
+        "counted_sentence": wording.counted,
         "curves": charts.curves,
         "diagram": diagram,
+        "drawn_anchors": anchors.drawn_anchors,
         "fact_rows": probed.rows,
         "gradients": gradients.by_layer,
         "largest": _largest,
         "is_tiny": pictures.is_tiny,
         "largest_matrix": matrix.LARGEST,
+        "mistake_kinds": detection.KINDS,
         "most_mistakes": MOST_MISTAKES,
+        "most_named": precision_recall.MOST_NAMED,
+        "precision_recall": precision_recall.precision_recall,
         "scatter": charts.scatter,
         "style": resources.files(_PACKAGE).joinpath("style.css").read_text(encoding="utf-8"),
         "thin": charts.thin,
@@ -116,7 +136,7 @@ def _tiles(content: Content) -> Iterator[tuple[str, str]]:
     for result in content.results:
         for name, value in result.metrics.items():
             if "loss" not in name:
-                words = f"{result.name} {wording.plain(name)}" if several else wording.plain(name)
+                words = f"{result.name} {wording.metric(name)}" if several else wording.metric(name)
                 yield f"{content.part} {words}", wording.measure(value, name, 2)
     if content.examples:
         yield "examples", f"{sum(content.examples.values()):,}"
@@ -146,6 +166,11 @@ def _largest(by_part: Mapping[str, Mapping[str, int]]) -> int:
 def _part(value: float) -> str:
     """A probability as the style sheet reads it."""
     return f"{min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0:.3f}"
+
+
+def _fraction(value: float | None) -> str:
+    """A score as the pictures have it."""
+    return wording.NOTHING if value is None else f"{value:.2f}"
 
 
 def _written(value: Any) -> str:

@@ -28,6 +28,22 @@ def thumbnail(image: np.ndarray, limit: int = LARGEST) -> np.ndarray:
     return np.reshape(small, (*small.shape[:2], -1))  # OpenCV drops a single channel
 
 
+def photo_uri(image: np.ndarray) -> str:
+    """The image as a JPEG in a ``data:`` address: for larger pictures, of which a PNG would be many times as long.
+
+    Args:
+        image: uint8 ``(height, width, 3)``.
+
+    Raises:
+        LensmithError: OpenCV could not write it.
+    """
+    full = [cv2.IMWRITE_JPEG_QUALITY, 88, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    written, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), full)
+    if not written:
+        raise check.LensmithError(f"report: a picture of shape {image.shape} could not be written as JPEG")
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+
+
 def data_uri(image: np.ndarray) -> str:
     """The image as a PNG in a ``data:`` address.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 NOTHING = "–"
+_COUNTED = ("matched", "missed", "confused", "invented")
 _NARROW = "\u202f"  # a narrow space that does not break, between a number and its unit
 _SHARES = ("accuracy", "precision", "recall", "f1", "auc")
+_MEANS = {"map50": "mAP@0.5", "map75": "mAP@0.75", "map": "mAP@[.5:.95]"}  # of average precisions
 
 
 def plain(name: str) -> str:
@@ -16,6 +19,16 @@ def plain(name: str) -> str:
     'mean absolute error'
     """
     return name.replace("_", " ")
+
+
+def metric(name: str) -> str:
+    """A metric's name in words, with those of mean average precision as the field writes them.
+
+    >>> metric("val_objects_map50"), metric("map"), metric("val_accuracy")
+    ('val objects mAP@0.5', 'mAP@[.5:.95]', 'val accuracy')
+    """
+    before, _, last = name.rpartition("_")
+    return f"{plain(before)} {_MEANS[last]}".strip() if last in _MEANS else plain(name)
 
 
 def number(value: float | None) -> str:
@@ -48,7 +61,8 @@ def share(value: float | None, digits: int = 1) -> str:
 
 def is_share(name: str) -> bool:
     """Whether a metric of this name is a part of one, such as an accuracy."""
-    return any(word in name.lower().split("_") for word in _SHARES)
+    words = name.lower().split("_")
+    return words[-1] in _MEANS or any(word in words for word in _SHARES)
 
 
 def measure(value: float | None, name: str, digits: int = 1) -> str:
@@ -58,6 +72,28 @@ def measure(value: float | None, name: str, digits: int = 1) -> str:
     ('50.0\\u202f%', '0.5')
     """
     return share(value, digits) if is_share(name) else number(value)
+
+
+def counted(counts: Mapping[str, int], threshold: float) -> str:
+    """What a detector found, missed and invented, as a sentence.
+
+    Args:
+        counts: ``matched``, ``missed``, ``confused`` and ``invented``.
+        threshold: the least score that was shown.
+
+    >>> counted({"matched": 45, "missed": 10, "confused": 5, "invented": 7}, 0.25)
+    'At a score of 0.25 it found 45 of 60 objects, missed 10, called 5 by a wrong name, and invented 7.'
+    """
+    found, missed, confused, invented = (counts.get(name, 0) for name in _COUNTED)
+    objects = found + missed + confused
+    if not objects:
+        seen = {0: "nothing", 1: "1 object that is not there"}.get(invented, f"{invented:,} objects that are not there")
+        return f"At a score of {threshold:g} it found {seen}."
+    named = f", called {confused:,} by a wrong name" if confused else ""
+    return (
+        f"At a score of {threshold:g} it found {found:,} of {objects:,} object{'s' * (objects != 1)}, "
+        f"missed {missed:,}{named}, and invented {invented:,}."
+    )
 
 
 def trouble(kind: str) -> str:
