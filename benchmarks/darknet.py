@@ -14,6 +14,7 @@ where the file allows it (``--random``); those with layers that OpenCV does not 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import re
 import subprocess
@@ -34,8 +35,7 @@ ENDS = ("yolo", "region")
 
 def peer(folder: Path) -> None:
     """What the other interpreter does: every blob of a folder through the network there."""
-    import cv2
-
+    cv2 = importlib.import_module("cv2")  # of the peer, which still has its reader
     text = (folder / "net.cfg").read_bytes()
     network = cv2.dnn.readNetFromDarknet(np.frombuffer(text, np.uint8), np.fromfile(folder / "net.weights", np.uint8))
     names = network.getUnconnectedOutLayersNames()

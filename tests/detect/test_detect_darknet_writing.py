@@ -169,7 +169,6 @@ def test_detectors_read_back_give_the_same_boxes(name: str, tmp_path: Path) -> N
     assert "batch_normalize" not in written.cfg
 
 
-@pytest.mark.slow
 def test_a_large_detector_read_back_gives_the_same_boxes(tmp_path: Path) -> None:
     recipe, model = detector("yolo-v3")
     written = same(tmp_path, model, ["cat", "dog"], recipe.input)

@@ -98,6 +98,13 @@ def test_a_count_beyond_32_bits_is_kept(tmp_path: Path, made) -> None:
     assert load_weights(made.build(seed=0), made, path).seen == 2**40
 
 
+def test_a_count_that_an_old_header_cannot_hold_is_refused() -> None:
+    with pytest.raises(
+        check.SettingError, match=r"header.seen: expected numbers of 32 bits, as version \(0, 1, 0\) has"
+    ):
+        Header((0, 1, 0), 2**31).to_bytes()
+
+
 @pytest.mark.parametrize(
     ("content", "tail", "line"),
     [

@@ -14,17 +14,25 @@ NAME = "ship"
 
 def command(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
-    to: Annotated[Literal["onnx"], typer.Option(help="The format.")] = "onnx",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file.", show_default="RUN/model.onnx")] = None,
+    to: Annotated[Literal["onnx", "darknet"], typer.Option(help="The format.")] = "onnx",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The file; for Darknet without its suffixes.", show_default="RUN/model.onnx"),
+    ] = None,
     as_json: show.Json = False,
 ) -> None:
     """Export the model of RUN and compare it with the model on real examples; refuses when they differ."""
     from lensmith import runs
 
-    path, proof = runs.ship_run(run, out)
+    if to == "darknet":
+        written, proof = runs.ship_darknet(run, out)
+    else:
+        path, proof = runs.ship_run(run, out)
+        written = (path,)
+    files = ", ".join(f"{path} ({show.size(path)})" for path in written)
     show.console(as_json).print(
-        f"Artifact  {path} ({show.size(path)}), equal to the model on {proof.images} examples"
-        f" to {proof.max_difference:.1e}"
+        f"Artifact  {files}, equal to the model on {proof.images} examples to {proof.max_difference:.1e}"
     )
     if as_json:
-        show.document({"artifact": str(path), "format": to, "proof": proof.to_dict()})
+        beside = {"files": [str(path) for path in written]} if len(written) > 1 else {}
+        show.document({"artifact": str(written[0]), **beside, "format": to, "proof": proof.to_dict()})

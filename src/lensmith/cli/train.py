@@ -272,6 +272,8 @@ def finish(run: Run, as_json: bool, console: Any) -> None:
     results, folder = run.results or {}, run.folder
     shown = ", ".join(_shown(*item) for item in results["metrics"].items())
     console.print(f"\n{results['part'].capitalize():9} {shown}")
+    for line in _found(results.get("detections", {})):
+        console.print(line)
     if (before := results.get("before")) is not None:
         known = ", ".join(_shown(*item) for item in before.items() if item[0] not in ("part", "examples"))
         console.print(f"Before    {known}, on the same examples")
@@ -301,6 +303,7 @@ def document(run: Run) -> dict[str, Any]:
         "examples": results["examples"],
         **results["metrics"],
         "classes": results["classes"],
+        **_detectors(results),
         "seconds": results["seconds"],
         "stages": results.get("stages", []),
         "gains": results.get("gains"),
@@ -310,5 +313,30 @@ def document(run: Run) -> dict[str, Any]:
     }
 
 
-def _shown(name: str, value: float) -> str:
+def _detectors(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores of the detectors, and what they found at their thresholds, as ``lensmith evaluate`` has them."""
+    found = results.get("detections", {})
+    told = {
+        task: {**one["scores"], "counts": one["counts"], "threshold": one["threshold"]} for task, one in found.items()
+    }
+    return {"detectors": told} if told else {}
+
+
+def _found(detections: Mapping[str, Any]) -> Iterator[str]:
+    """What each detector found and missed, a line each."""
+    from lensmith.runs.report import counted
+
+    for task, one in detections.items():
+        of = f"{task}: " if len(detections) > 1 else ""
+        yield f"{'Objects':9} {of}{counted(one['counts'], one['threshold'])}"
+
+
+def _shown(name: str, value: float | None) -> str:
+    from lensmith.runs.report import metric
+
+    words = metric(name)
+    if value is None:  # of a detector, where there is no object
+        return f"{words} unknown"
+    if "mAP@" in words:
+        return f"{words} {show.percent(value)}"
     return f"{name} {show.percent(value)}" if name.endswith("accuracy") else f"{name} {value:.4g}"

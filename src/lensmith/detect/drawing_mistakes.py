@@ -49,21 +49,29 @@ def draw_mistakes(
         >>> drawn[100, 11].tolist(), drawn[100, 100].tolist()
         ([255, 255, 255], [0, 0, 0])
     """
+    ground, factor = _sized(picture, longest)
+    canvas = Image.fromarray(ground)
+    frames = [_inside(corners, canvas.size) for corners in (truth.xyxy * factor).tolist()]
+    missed = set() if wrong is None else set(wrong.missed.tolist())
+    brush = ImageDraw.Draw(canvas)
+    for place, frame in enumerate(frames):
+        (_striped if place in missed else _plain)(brush, frame)
+    classes = found[:, 5].astype(np.int64)
+    labels = tuple(names[index] for index in classes.tolist())
+    things = Found((canvas.height, canvas.width), found[:, :4] * factor, found[:, 4], classes, labels)
+    canvas = Image.fromarray(draw(np.asarray(canvas), things))  # after the frames, so that no name is crossed out
+    for place in _named(frames, wrong):
+        _write(ImageDraw.Draw(canvas), frames[place], names[int(truth.classes[place])], canvas.size)
+    return np.asarray(canvas)
+
+
+def _sized(picture: np.ndarray, longest: int) -> tuple[np.ndarray, float]:
+    """The picture no larger than that, a small one enlarged as by :func:`draw`; and how many times larger it is."""
     factor = min(1.0, longest / max(picture.shape[:2]))
     size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if factor < 1 else picture
-    classes = found[:, 5].astype(np.int64)
-    labels = tuple(names[index] for index in classes.tolist())
-    things = Found((size[1], size[0]), found[:, :4] * factor, found[:, 4], classes, labels)
-    canvas = Image.fromarray(draw(small, things))
-    brush, times = ImageDraw.Draw(canvas), factor * enlarged_by((size[1], size[0]))
-    frames = [_inside(corners, canvas.size) for corners in (truth.xyxy * times).tolist()]
-    missed = set() if wrong is None else set(wrong.missed.tolist())
-    for place, frame in enumerate(frames):
-        (_striped if place in missed else _plain)(brush, frame)
-    for place in _named(frames, wrong):
-        _write(brush, frames[place], names[int(truth.classes[place])], canvas.size)
-    return np.asarray(canvas)
+    times = enlarged_by((size[1], size[0]))
+    return small.repeat(times, axis=0).repeat(times, axis=1), factor * times
 
 
 def _inside(corners: Sequence[float], size: tuple[int, int]) -> Area:

@@ -4,6 +4,7 @@ from lensmith.runs.aims import objectives
 from lensmith.runs.data_spec import DataSpec, ReadSpec, Section, SplitSpec
 from lensmith.runs.extending import extend
 from lensmith.runs.folder import RunFolder, check_new, fresh
+from lensmith.runs.for_darknet import ship_darknet
 from lensmith.runs.inspecting import inspect, write_audit_page, write_folds, write_split
 from lensmith.runs.opening import evaluate, open_model, ship_run
 from lensmith.runs.prepare import Prepared, prepare
@@ -47,6 +48,7 @@ __all__ = [
     "read_spec",
     "resume",
     "score",
+    "ship_darknet",
     "ship_run",
     "start",
     "to_compare",

@@ -58,7 +58,11 @@ def judged(parts: Parts) -> tuple[str, Records]:
 
 def proof_examples(parts: Parts) -> Records:
     """What an artifact is proven on: examples from all over the part that judges."""
-    part = judged(parts)[1]
+    return some(judged(parts)[1])
+
+
+def some(part: Records) -> Records:
+    """At most 64 examples from all over a part, whose files are there."""
     there = [i for i, record in enumerate(part) if not isinstance(record.image, Path) or record.image.is_file()]
     part = part.select(there)
     count = min(len(part), PROOF_EXAMPLES)

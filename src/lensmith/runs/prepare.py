@@ -82,29 +82,38 @@ def prepare(
             image = (*detectors.image_size(parts[0], found_boxes[0], audit), image[2])
         if found is None:
             preprocessing = data.preprocessing(parts[0], image=image, scaling=spec.data.scaling)
-            recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
-            found_out = Prepared(spec, recipe, parts, preprocessing, audit)
+            recipe, anchors = _resolved(spec.model, spec.model, preprocessing.shape, parts[0])
+            found_out = Prepared(spec, recipe, parts, preprocessing, audit, anchors)
         else:
             found_out = _continued(spec, found, parts, audit, image, whole="freeze" in (last or {}))
         if found_boxes:
-            found_out = _detecting(found_out, spec, found_boxes)
+            found_out = _with_usual_plan(found_out, spec)
         return _checked(replace(found_out, spec=_with_last(found_out.spec, last or {})))
     except check.SettingError as error:
         raise check.SettingError(spec.located(str(error))) from None
 
 
-def _detecting(prepared: Prepared, asked: Spec, tasks: Sequence[str]) -> Prepared:
-    """The same with heads and anchors fitted to the boxes, and the usual plan of a detector if none was asked for."""
-    unasked = [task for task in tasks if (asked.model.tasks or {}).get(task) is None]
-    recipe = detectors.suited(prepared.recipe, prepared.parts[0], unasked)
-    recipe, anchors = detectors.with_anchors(recipe, prepared.parts[0])
+def _resolved(
+    asked: ModelSpec, model: ModelSpec, shape: tuple[int, ...], training: Records
+) -> tuple[Recipe, Mapping[str, Anchors]]:
+    """The recipe, its detectors on maps that suit their boxes, where none were asked for, and with fitted anchors."""
+    recipe = resolve.resolve(model, shape, training.labels)
+    tasks = detectors.wanted(asked, training.labels)
+    unasked = [task for task in tasks if (asked.tasks or {}).get(task) is None]
+    return detectors.with_anchors(detectors.suited(recipe, training, unasked), training)
+
+
+def _with_usual_plan(prepared: Prepared, asked: Spec) -> Prepared:
+    """The same with the usual plan of a detector, where none was asked for."""
     spec = prepared.spec
-    if "train" not in asked.model_fields_set:
-        trained, validated = spec.model.weights is not None, bool(prepared.parts[1])
-        spec = spec.model_copy(update={"train": detectors.usual_plan(recipe, trained=trained, validated=validated)})
-        if "augment" not in spec.data.model_fields_set:
-            spec = spec.model_copy(update={"data": spec.data.model_copy(update={"augment": dict(detectors.AUGMENT)})})
-    return replace(prepared, recipe=recipe, spec=spec, anchors=anchors)
+    if "train" in asked.model_fields_set:
+        return prepared
+    trained, validated = spec.model.weights is not None, bool(prepared.parts[1])
+    plan = detectors.usual_plan(prepared.recipe, trained=trained, validated=validated)
+    spec = spec.model_copy(update={"train": plan})
+    if "augment" not in spec.data.model_fields_set:
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"augment": dict(detectors.AUGMENT)})})
+    return replace(prepared, spec=spec)
 
 
 def _with_last(spec: Spec, last: Mapping[str, Any]) -> Spec:
@@ -155,7 +164,7 @@ def _continued(
     if "learner" not in model.model_fields_set:
         own = ModelSpec.of(found.recipe)
         model = model.model_copy(update={name: getattr(own, name) for name in ("stem", "learner", "conventions")})
-    recipe = resolve.resolve(model, image, parts[0].labels)
+    recipe, anchors = _resolved(spec.model, model, image, parts[0])
     settings = pretrained.load(recipe.build(seed=0), found)
     preprocessing = pretrained.preprocessing(settings, image, spec.data.scaling)
     if model.weights is not None:
@@ -163,7 +172,7 @@ def _continued(
         spec = spec.model_copy(update={"model": model})
     if "train" not in spec.model_fields_set and not whole:
         spec = spec.model_copy(update={"train": _transfer(recipe)})
-    return Prepared(spec, recipe, parts, preprocessing, audit)
+    return Prepared(spec, recipe, parts, preprocessing, audit, anchors)
 
 
 def prepare_records(

@@ -82,7 +82,7 @@ class Copies:
 
 
 def find(contents: Sequence[bytes], thumbnails: np.ndarray, colours: np.ndarray | None = None) -> Copies:
-    """Find the copies among images.
+    """Find the copies among images; they do not depend on the order in which the images are given.
 
     Args:
         contents: the hash of each image's pixels.
@@ -97,8 +97,10 @@ def find(contents: Sequence[bytes], thumbnails: np.ndarray, colours: np.ndarray 
     by_content: dict[bytes, list[int]] = defaultdict(list)
     for place, key in enumerate(contents):
         by_content[key].append(place)
-    different = list(by_content.values())
-    exact = [tuple(places) for places in different if len(places) > 1]
+    # By their pixels, so that the same images in another order, such as after a split, have the same copies: the search
+    # looks at a sample and through grids that depend on the order.
+    different = [by_content[key] for key in sorted(by_content)]
+    exact = sorted(tuple(places) for places in different if len(places) > 1)
     firsts = [places[0] for places in different]
     joined = near(thumbnails[firsts], None if colours is None else colours[firsts])
     inside = {member for group in joined for member in group}

@@ -63,10 +63,17 @@ class Header:
     def to_bytes(self) -> bytes:
         """The header as it stands in the file.
 
+        Raises:
+            SettingError: a number is too large for it.
+
         >>> len(Header().to_bytes()), len(Header((0, 1, 0)).to_bytes())
         (20, 16)
         """
-        return struct.pack(self.layout, *self.version, self.seen)
+        try:
+            return struct.pack(self.layout, *self.version, self.seen)
+        except struct.error:
+            expected = f"numbers of {'64' if self.layout.endswith('q') else '32'} bits, as version {self.version} has"
+            raise check.SettingError(check.sentence("header.seen", expected, self.seen)) from None
 
     @staticmethod
     def from_bytes(content: bytes, place: str) -> Header:

@@ -64,7 +64,7 @@ def write_darknet(
 
 
 def as_darknet(model: Any, names: Sequence[str], preprocessing: Preprocessing | None = None) -> Written:
-    """A model as the contents of Darknet's files. In Darknet it gives the same numbers.
+    r"""A model as the contents of Darknet's files. In Darknet it gives the same numbers.
 
     Batch normalisation is folded into the convolutions. Windows that are not square, have zeros on one side only or
     taps that lie apart become larger ones with weights of 0; ``relu6`` becomes 6 − relu(6 − relu(x)), which every

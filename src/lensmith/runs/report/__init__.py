@@ -8,6 +8,7 @@ from lensmith.runs.report.detection import AnchorMap, ClassScore, Detection, Pic
 from lensmith.runs.report.page import render, render_audit, render_probe
 from lensmith.runs.report.probed import Look, Said
 from lensmith.runs.report.results import confusion, per_class, per_label, surest_mistakes
+from lensmith.runs.report.wording import counted, metric
 
 __all__ = [
     "AnchorMap",
@@ -21,6 +22,8 @@ __all__ = [
     "Said",
     "TaskResult",
     "confusion",
+    "counted",
+    "metric",
     "per_class",
     "per_label",
     "render",

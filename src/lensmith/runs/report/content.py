@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # compose loads Keras, which a report can be written without
     from lensmith.compose import Part
 
 ResultKind = Literal["class", "classes", "number", "boxes"]
-RESULT_KINDS: tuple[ResultKind, ...] = ("class", "classes", "number", "boxes")
+RESULT_KINDS: tuple[ResultKind, ...] = ("class", "classes", "number")  # that a few names and numbers tell
+_KINDS: tuple[ResultKind, ...] = (*RESULT_KINDS, "boxes")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +100,7 @@ class TaskResult:
     anchors: tuple[AnchorMap, ...] = ()
 
     def __post_init__(self) -> None:
-        check.one_of(f"{self.name}: kind", self.kind, RESULT_KINDS)
+        check.one_of(f"{self.name}: kind", self.kind, _KINDS)
         count = len(self.names)
         if self.confusion is not None and self.confusion.shape != (count, count):
             got = f"shape {self.confusion.shape}"

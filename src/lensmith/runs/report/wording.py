@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 NOTHING = "–"
 _COUNTED = ("matched", "missed", "confused", "invented")
+_ROUNDING = 1e-9  # what is as near to all of it as this, is all of it
 _NARROW = "\u202f"  # a narrow space that does not break, between a number and its unit
 _SHARES = ("accuracy", "precision", "recall", "f1", "auc")
 _MEANS = {"map50": "mAP@0.5", "map75": "mAP@0.75", "map": "mAP@[.5:.95]"}  # of average precisions
@@ -50,7 +51,7 @@ def share(value: float | None, digits: int = 1) -> str:
     """
     if value is None or not math.isfinite(value):
         return NOTHING
-    if value in (0, 1):
+    if value in (0, 1) or abs(value - 1) < _ROUNDING:
         return f"{100 * value:.0f}{_NARROW}%"
     if 0 < value < 0.5 * 10.0 ** -(digits + 2):
         return f"<{10.0**-digits:g}{_NARROW}%"
