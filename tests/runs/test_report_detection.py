@@ -17,11 +17,10 @@ from lensmith.compose import Conv, Group, Groups, Recipe, YoloV1, YoloV2, YoloV3
 from lensmith.compose.detection import YoloMaps, YoloOutput
 from lensmith.data.formats.arrays import scene_sets
 from lensmith.detect.score import score
-from lensmith.files import write_json
 from lensmith.records import Boxes, Labels, Record, Records
 from lensmith.runs.content_detection import anchors, detection
 from lensmith.runs.detected import Detected
-from lensmith.runs.folder import RunFolder, read_json
+from lensmith.runs.folder import RunFolder, read_json, write_json
 from lensmith.runs.found import told
 from lensmith.runs.report import AnchorMap, ClassScore, Content, Detection, TaskResult, render, wording
 from lensmith.runs.report.precision_recall import MOST_NAMED, precision_recall

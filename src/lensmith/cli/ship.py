@@ -24,6 +24,7 @@ def command(
     """Export the model of RUN and compare it with the model on real examples; refuses when they differ."""
     from lensmith import runs
 
+    written: tuple[Path, ...]
     if to == "darknet":
         written, proof = runs.ship_darknet(run, out)
     else:
