@@ -199,12 +199,15 @@ def measure(case: Case, python: str, file: Path, photo: np.ndarray, rounds: int)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", required=True, help="a Python that has OpenCV 4.14")
+    parser.add_argument("--peer", help="a Python that has OpenCV 4.14")
     parser.add_argument("--data", type=Path, default=DATA, help="holds the folders darknet and yolo_fastest")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--rounds", type=int, default=9, help="how often each takes its turn")
     parser.add_argument("--only", default="", help="networks whose name contains this")
     options = parser.parse_args()
+    if not options.peer:
+        print("left out: it compares with OpenCV's Darknet inference; give --peer PYTHON that has OpenCV 4.14")
+        return
     file = options.data / PHOTO
     photo = np.asarray(Image.open(file).convert("RGB"))
     cfgs = [options.data / V3, *sorted((options.data / "yolo_fastest").rglob("*.cfg"))]

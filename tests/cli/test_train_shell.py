@@ -12,6 +12,8 @@ import pytest
 from calling import document, lensmith
 from PIL import Image
 
+from boxed_scenes import WRITERS, folder_of, scenes
+
 NET = """\
 data: {source: photos, batch: 6}
 model:
@@ -150,3 +152,18 @@ def test_what_does_not_go_together_is_refused(
     done = lensmith("train", *(there.get(word, word) for word in words))
     assert done.returncode == 2
     assert refusal in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_folder_of_boxes_trains_a_detector(kind: str, tmp_path: Path) -> None:
+    """Its task is found by looking, the audit and the anchors are shown first, and precision by epoch."""
+    folder = folder_of(tmp_path / "data", kind, scenes(20))
+    done = lensmith("train", folder, "--run", tmp_path / "run", "--epochs", 1)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert "Anchors of objects: " in said
+    assert "mean IoU with the boxes" in said
+    row = json.loads((tmp_path / "run" / "history.jsonl").read_text())
+    assert {"val_map50", "val_map"} <= row.keys()
+    assert "yolo-v3-tiny" in (tmp_path / "run" / "spec.yaml").read_text()

@@ -10,6 +10,7 @@ from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose import Classify, Conv, Group, Groups, Recipe, zoo
 from lensmith.compose.cost import Cost, cost, flops, lines, sketch
+from lensmith.compose.learners.layer_graph_layers import LocallyConnected
 
 layers = keras.layers
 
@@ -95,6 +96,11 @@ def test_frozen_layers_are_not_trainable() -> None:
     model = through(layers.Dense(3), 5)
     model.layers[1].trainable = False
     assert cost(model) == Cost(parameters=18, trainable=0, flops=15)
+
+
+def test_kernels_of_each_place_cost_their_size() -> None:
+    # 4·3 places, each with a kernel of 3·3·2·5 and five biases.
+    assert cost(through(LocallyConnected(5, 3), 6, 5, 2)) == Cost(12 * 95, 12 * 95, flops=12 * 90)
 
 
 def test_refusals(refused: Callable[..., None]) -> None:

@@ -197,3 +197,98 @@ def test_a_sketch_knows_its_strides():
     recipe = replace(SMALL, tasks={"label": Classify(2)})
     built = compose.tap_names(recipe.build(seed=0))
     assert compose.tap_names(sketch(recipe)) == built
+
+
+# --- what is done with any model -----------------------------------------------------------------------------------
+
+TINY = YoloV3Tiny(3, SIX, width=16)
+BOTH = replace(SMALL, tasks={"scene": Classify(2), "objects": TINY})
+PHOTOS = np.random.default_rng(0).random((2, 64, 96, 3), np.float32)
+
+
+def test_boxes_stay_in_full_precision():
+    """Eight bits are too few for where a box is."""
+    from lensmith.backend import keras
+
+    before = keras.config.dtype_policy()
+    expected = BOTH.build(seed=0).predict_on_batch(PHOTOS)["objects"]
+    try:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        model = BOTH.build(seed=0)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert str(compose.logits(model).output["objects"].dtype) == "bfloat16"
+    assert str(model.output["objects"].dtype) == "float32"
+    rows = model.predict_on_batch(PHOTOS)["objects"]
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows, expected, atol=0.02, rtol=0.02)
+
+
+def test_decode_is_called_on_as_many_candidates_as_its_maps_have():
+    with pytest.raises(ValueError, match=r"expected 2 candidates, as images of the model's own size have; got 3"):
+        Decode([Grid(1, 2, ((0.2, 0.1),))])(np.zeros((1, 3, 7), np.float32))
+
+
+def test_its_embedding_is_the_average_of_the_last_maps():
+    for recipe in (replace(SMALL, tasks={"objects": TINY}), replace(BOTH, tasks={"objects": TINY, **BOTH.tasks})):
+        model = recipe.build(seed=0)
+        maps = compose.encoding(model).predict_on_batch(PHOTOS)
+        rows = compose.embedding(model).predict_on_batch(PHOTOS)
+        assert rows.shape == (2, 256)
+        np.testing.assert_allclose(rows, maps.mean((1, 2)), atol=1e-6)
+    first = replace(SMALL, tasks={"objects": YoloV1(2, grid=3, hidden=(8,))}).build(seed=0)
+    assert compose.embedding(first).output.shape == (None, 8)
+
+
+def test_a_frozen_backbone_is_computed_once():
+    model = BOTH.build(seed=0)
+    halves = compose.halves(model, ["stem", "learner"])
+    given, expected = (
+        halves.rest.predict_on_batch(halves.front.predict_on_batch(PHOTOS)),
+        model.predict_on_batch(PHOTOS),
+    )
+    for task, rows in expected.items():
+        np.testing.assert_allclose(given[task], rows, atol=1e-6)
+    compose.freeze(model, "stem", "learner")
+    assert {weight.path.split("-")[0] for weight in model.trainable_weights} == {"task"}
+
+
+def test_several_recipes_become_one_with_a_detector():
+    recipe = compose.amalgamate(
+        {"things": replace(SMALL, tasks={"a": TINY}), "scene": replace(SMALL, tasks={"b": Classify(4)})}
+    )
+    assert list(recipe.tasks) == ["things", "scene"]
+    assert {task: tuple(x.shape) for task, x in recipe.build(seed=0).output.items()} == {
+        "things": (None, 90, 8),
+        "scene": (None, 4),
+    }
+    assert [part.name for part in compose.outline(recipe)][-2:] == ["task-things", "task-scene"]
+
+
+def test_a_chain_may_detect_while_it_looks_for_the_crop():
+    find = replace(SMALL, tasks={"where": compose.Localise(), "objects": TINY})
+    eye = compose.Groups(compose.Group(compose.Conv(), filters=8, pool=2))
+    chain = compose.Chain(find, compose.Crop("where"), Recipe((14, 14, 3), None, eye, {"digit": Classify(10)}))
+    assert compose.read_yaml(chain.to_yaml()) == chain
+    rows = chain.build(seed=0).predict_on_batch(PHOTOS)
+    np.testing.assert_allclose(rows["objects"], find.build(seed=0).predict_on_batch(PHOTOS)["objects"], atol=1e-6)
+    with pytest.raises(check.SettingError, match=r"then.tasks: expected heads of what its learner gives last"):
+        compose.Chain(find, compose.Crop("where"), replace(SMALL, tasks={"more": TINY}))
+
+
+def test_rows_are_no_maps():
+    recipe = Recipe((8,), None, compose.Dense((4,)), {"objects": YoloV2(2, SIX[:2], tap="learner-dense1")})
+    with pytest.raises(check.SettingError, match=r"tasks.objects.tap: expected feature maps of the backbone \(none\)"):
+        recipe.build(seed=0)
+
+
+def test_maps_are_looked_up_in_one_model(monkeypatch):
+    """A graph of a hundred layers and three taps is gone through once."""
+    from lensmith.backend import keras
+    from lensmith.compose.detection import Taps
+
+    backbone = compose.encoding(SMALL.build(seed=0))
+    taps, made = Taps(backbone.input, backbone.output), []
+    monkeypatch.setattr(keras, "Model", lambda *args: made.append(args) or backbone)
+    assert [taps.get(tap, "taps").shape[1:3] for tap in ("P5", "P4", "learner-group3")] == [(2, 3), (4, 6), (8, 12)]
+    assert len(made) == 1

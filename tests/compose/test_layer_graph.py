@@ -16,6 +16,7 @@ from lensmith.backend import keras
 from lensmith.compose import Classify, Recipe
 from lensmith.compose.layers import Conventions, Maker
 from lensmith.compose.learners.layer_graph import LayerGraph, layer_name
+from lensmith.compose.learners.layer_graph_joins import Product, Route, Shortcut
 from lensmith.compose.learners.layer_graph_plain import (
     Activate,
     AveragePool,
@@ -24,8 +25,6 @@ from lensmith.compose.learners.layer_graph_plain import (
     MaxPool,
     Passing,
     Reorg,
-    Route,
-    Shortcut,
     Upsample,
 )
 from lensmith.compose.learners.layer_graph_records import GRAPH_ACTIVATIONS, Connected, Convolution, Local, Norm
@@ -243,6 +242,19 @@ def test_shortcut_is_that_of_darknet(filters: int, stride: int, channels: int) -
 
 
 @pytest.mark.backends
+def test_products_have_factors_for_channels_pixels_or_both() -> None:
+    x = image(2, 3, 4)
+    ramp = x * (x > 0) + np.float32(0.1) * x
+    both = run(x, Activate(), Activate("ramp"), Product(0))  # of [sam]
+    np.testing.assert_allclose(both, x * ramp, rtol=1e-5)
+    channels = run(x, Activate(), AveragePool(), Product(0, "relu"))  # of [scale_channels]
+    np.testing.assert_allclose(channels, np.maximum(x * x.mean((1, 2), keepdims=True), 0), atol=1e-6)
+    model = model_of(x.shape[1:], Activate(), Convolution(1, activation="linear"), Product(0))  # with scale_wh
+    kernel = keras.ops.convert_to_numpy(model.get_layer("learner-layer1-conv").kernel)[0, 0]
+    np.testing.assert_allclose(backend.predict(model, x), x * (x @ kernel), atol=1e-5)
+
+
+@pytest.mark.backends
 def test_routes_join_and_divide_channels() -> None:
     x = image(2, 3, 4)
     layers = (Activate("linear"), Activate("ramp"))
@@ -298,6 +310,8 @@ EVERY = LayerGraph(
         MaxPool(3, 2),
         Local(4, 3, 1, 1, "ramp"),
         AveragePool(),
+        Product(13),
+        AveragePool(),
         Connected(7, activation="linear"),
         Passing("softmax", 0.5),
     )
@@ -340,7 +354,7 @@ def test_saved_and_loaded(tmp_path: Any) -> None:
 @pytest.mark.backends
 def test_it_trains() -> None:
     # Without the crop in front, all that is named moves by one.
-    moved = {5: Shortcut(1, "relu"), 8: Route((1, 6)), 11: Route((9,), 2, 1)}
+    moved = {5: Shortcut(1, "relu"), 8: Route((1, 6)), 11: Route((9,), 2, 1), 15: Product(12)}
     layers = tuple(moved.get(i, layer) for i, layer in enumerate(EVERY.layers))[1:]
     recipe = Recipe((8, 8, 3), None, LayerGraph(layers), {"label": Classify(7, pool="given")})
     model = recipe.build(seed=0)
@@ -399,6 +413,12 @@ def test_outputs_are_named_by_their_layers() -> None:
         (lambda: run(image(4, 4, 3), Norm(), Route((0,), 2)), "expected channels that 2 divides; got 3"),
         (lambda: run(image(4, 4, 3), MaxPool(2, 2), Upsample(), Shortcut(0)), "expected feature maps of 4×4, or so"),
         (lambda: run(image(4, 4, 3), Norm(), Connected(4), Shortcut(0)), "learner-layer2-channels: expected"),
+        (lambda: LayerGraph((Norm(), Product(1))), r"layers\[1\]: expected layers before this one, 0 to 0; got 1"),
+        (lambda: Product(0, "leeky"), "Did you mean 'leaky'"),
+        (
+            lambda: run(image(4, 4, 3), Norm(), MaxPool(2, 2), Product(0)),
+            "learner-layer2: expected 4×4×3, or such maps of one pixel or one channel; got 2×2×3",
+        ),
         (
             lambda: Recipe((4, 4, 3), None, LayerGraph((Norm(),)), {"label": Classify(7, pool="given")}).build(),
             "task-label: expected 7 numbers for an image, which the learner gives; got 4×4×3",

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from lensmith import check
 from lensmith.backend import keras, predict
 from lensmith.compose import Classify, zoo
+from lensmith.compose.learners.layer_graph_layers import Channels, DarknetActivation, LocallyConnected, LowestPadding
 from lensmith.compose.receptive import Field, receptive_fields
 
 L = keras.layers
@@ -114,6 +115,12 @@ def shuffled(x: Any) -> Any:
     return L.MaxPooling2D(2, 1)(L.Reshape((height, width, 4))(x))
 
 
+def darknet_shortcut(x: Any) -> Any:
+    """Every second pixel of larger maps, as Darknet's shortcut takes it."""
+    own = L.Conv2D(2, 3, strides=2)(L.ZeroPadding2D(1)(x))
+    return DarknetActivation("ramp")(L.Add()([own, Channels(0, 2, step=2)(L.Conv2D(1, 1)(x))]))
+
+
 # What is built, on an image of which size, and the field on paper.
 CASES: dict[str, tuple[Build, tuple[int, int], Field]] = {
     "one convolution": (lambda x: L.Conv2D(1, 3)(x), (7, 6), Field((3, 3), (1, 1), (0, 0))),
@@ -169,6 +176,16 @@ CASES: dict[str, tuple[Build, tuple[int, int], Field]] = {
     "nested": (nested, (10, 8), Field((6, 6), (2, 2), (-1, -1))),
     "channels moved": (channels_moved, (8, 9), Field((3, 5), (1, 1), (0, 0))),
     "channels shuffled": (shuffled, (11, 9), Field((5, 5), (2, 2), (0, 0))),
+    # The convolution sees 3 pixels, the shortcut the one in the middle of them.
+    "Darknet's shortcut": (darknet_shortcut, (8, 10), Field((3, 3), (2, 2), (-1, -1))),
+    # Every third pixel from the first, and 2 of these side by side: 1 + 3.
+    "every third": (lambda x: L.Conv2D(1, 2)(Channels(0, 1, 3)(x)), (10, 8), Field((4, 4), (3, 3), (0, 0))),
+    "Darknet's max pool": (
+        lambda x: L.MaxPooling2D(3, 2)(LowestPadding(((1, 0), (1, 2)))(x)),
+        (8, 8),
+        Field((3, 3), (2, 2), (-1, -1)),
+    ),
+    "kernels of each place": (lambda x: LocallyConnected(1, 3, 2)(x), (9, 7), Field((3, 3), (2, 2), (0, 0))),
     # Pixels doubled and averaged by twos again.
     "there and back": (lambda x: L.AveragePooling2D(2)(L.UpSampling2D(2)(x)), (5, 6), Field((1, 1), (1, 1), (0, 0))),
 }

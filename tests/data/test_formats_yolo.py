@@ -1,6 +1,7 @@
 """YOLO label files: every layout they come in, what is refused and how, and that writing loses nothing."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lensmith import check
+from lensmith.data import audit
 from lensmith.data.formats.format import Hints
 from lensmith.data.formats.pairs.config import read_config
 from lensmith.data.formats.parts import part_on
@@ -230,7 +232,10 @@ def test_layouts(tmp_path, layout):
     records = read_yolo(tmp_path)
     assert short(records, tmp_path) == [(name, part, MIDDLE if box else []) for name, part, box in expected]
     assert records.labels == {TASK: Labels("boxes", ("cat", "dog"))}
-    assert records.set_aside == ()
+    labelled = {Path(name).stem for name in files if name.endswith(".txt")}
+    backgrounds = [name for name, _, _ in expected if Path(name).stem not in labelled]
+    assert all("no label file, and count as without objects" in one.reason for one in records.set_aside)
+    assert [Path(one.source).stem for one in records.set_aside] == [Path(name).stem for name in backgrounds[:1]]
     assert all(record.size == (HEIGHT, WIDTH) for record in records)
     assert records.layout.startswith("YOLO: ")
 
@@ -400,7 +405,8 @@ def test_configs_in_folders_of_their_own_are_tasks(tmp_path):
         ("a.jpg", ["find", "outline"]),
         ("b.jpg", ["find"]),  # it has no outline, and stays with what it has
     ]
-    (said,) = records.set_aside
+    background, said = records.set_aside
+    assert background.source == f"{tmp_path}/find/labels/val/b.txt"
     assert said.source == f"{tmp_path}: outline"
     assert "1 of 2 images have no label of this task, such as " in said.reason
     assert said.reason.endswith("b.jpg; they keep the others. To train, read one task: --read labels=find")
@@ -716,3 +722,46 @@ def test_any_config(tmp_path_factory, content):
                 assert "\n" not in str(error)
         YOLO.recognise(root)
         (root / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("lines", "names", "expected"),
+    [
+        # Two named classes, and labels that count from 1: half of them would pass under a wrong name.
+        (
+            ("1 .5 .5 .2 .2", "2 .5 .5 .2 .2"),
+            "names: [cat, dog]",
+            "classes 0 to 1, as 2 are named; got 1 to 2. They seem",
+        ),
+        # A file of names of another length than its own count.
+        (("0 .5 .5 .2 .2", "1 .5 .5 .2 .2"), "nc: 3\nnames: [cat, dog]", "names: expected 3, as nc says; got 2"),
+    ],
+)
+def test_names_that_do_not_fit_the_classes_are_refused(tmp_path, lines, names, expected):
+    labels = {f"labels/{number}.txt": line for number, line in enumerate(lines)}
+    put(
+        tmp_path,
+        {"images/0.jpg": None, "images/1.jpg": None, "data.yaml": f"path: .\ntrain: images\n{names}\n"} | labels,
+    )
+    with pytest.raises(check.DataError, match=re.escape(expected)):
+        read_yolo(tmp_path)
+
+
+def test_a_class_next_to_the_last_says_what_may_be_wrong(tmp_path):
+    """One name too few, or classes from 1 in one file: its image is set aside, with both ways out."""
+    config = "path: .\ntrain: images\nnames: [cat]\n"
+    put(tmp_path, {"images/0.jpg": None, "labels/0.txt": ONE, "images/1.jpg": None, "labels/1.txt": "1 .5 .5 .2 .2"})
+    put(tmp_path, {"data.yaml": config})
+    (problem,) = read_yolo(tmp_path).set_aside
+    expected = "one of the 1 named classes, 0 to 0; got class 1. A name is missing, or the classes are counted from 1"
+    assert problem.reason == f"expected {expected}"
+
+
+def test_missing_label_files_are_counted_and_said_where_they_were_looked_for(tmp_path):
+    files = {f"images/train/{number}.jpg": None for number in range(5)}
+    put(tmp_path, files | {"labels/train/3.txt": "0 .5 .5 .2 .2"})
+    records = read_yolo(tmp_path)
+    assert [len(record.targets[TASK]) for record in records] == [0, 0, 0, 1, 0]
+    (finding,) = (one for one in audit(records).findings if "no label file" in one.message)
+    assert finding.severity == "warning"
+    assert f"{tmp_path}/labels/train/0.txt: there is no such file; 4 of 5 images have no label file" in finding.message

@@ -66,10 +66,22 @@ def test_rows_are_standardised_by_themselves():
         Preprocessing(image=(4, 6, 1), scaling="standardise", mean=(0.1 + 0.2,), deviation=(1 / 3,)),
         Preprocessing(columns=2, scaling="standardise", mean=(1, 2), deviation=(0, 1)),
         Preprocessing(columns=2, scaling="none"),
+        Preprocessing(image=(4, 6, 3), resize="linear"),
+        Preprocessing(image=(4, 6, 3), resize="linear", channels="bgr"),
     ],
 )
 def test_it_survives_json(made):
     assert Preprocessing.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+def test_the_usual_way_to_resize_is_not_written_and_the_other_is_followed():
+    """What was written before there was a choice reads the same, and so do the fingerprints of runs."""
+    usual, linear = Preprocessing(image=(1, 2, 1)), Preprocessing(image=(1, 2, 1), resize="linear")
+    assert usual.to_dict().keys() == {"scaling", "image"}
+    assert linear.to_dict()["resize"] == "linear"
+    row = np.array([[[0], [10], [20], [30], [200], [0], [100], [0]]], np.uint8)
+    assert linear.raw(row)[0, :, 0].tolist() == [15, 50]
+    assert usual.raw(row)[0, :, 0].tolist() == [15, 75]
 
 
 def test_scale_is_the_affine_form():
@@ -94,6 +106,7 @@ REFUSALS = [
     ({"image": (4, 4)}, r"image: expected \(height, width, 1 or 3 channels\)"),
     ({"image": (0, 4, 1)}, "image height: expected a whole number of at least 1; got 0"),
     ({"image": (4, 4, 1), "scaling": "standardize"}, "Did you mean 'standardise'"),
+    ({"image": (4, 4, 1), "resize": "lineer"}, "preprocessing.resize: .*Did you mean 'linear'"),
     ({"columns": 2, "scaling": "0..1"}, "standardise or none for rows"),
     ({"columns": 2, "scaling": "standardise"}, r"mean: expected 2 finite number\(s\); got None"),
     ({"columns": 2, "scaling": "standardise", "mean": (0, np.nan), "deviation": (1, 1)}, "mean: expected 2 finite"),

@@ -1,10 +1,12 @@
 """Resizing equals two matrix products, and those equal their definition."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lensmith import check
 from lensmith.data import resize, resize_matrix
 from lensmith.data.resampling import shrink
 
@@ -53,6 +55,47 @@ def test_resize_equals_the_two_matrices(before, after, channels, seed):
     np.testing.assert_allclose(result, expected, atol=2e-3)  # of 255: OpenCV places cubic samples in float32
 
 
+def slow_linear(n_out, n_in):
+    """Between the two pixels whose centres are nearest, the border repeated; no pixel further off counts."""
+    weights = np.zeros((n_out, n_in))
+    for i in range(n_out):
+        centre = (i + 0.5) * n_in / n_out - 0.5
+        low = int(np.floor(centre))
+        for j, weight in ((low, 1 - (centre - low)), (low + 1, centre - low)):
+            weights[i, min(max(j, 0), n_in - 1)] += weight
+    return weights
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    before=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    after=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    channels=st.sampled_from([1, 3]),
+    seed=st.integers(0, 99),
+)
+def test_linear_lies_between_the_two_nearest_pixels(before, after, channels, seed):
+    image = np.random.default_rng(seed).integers(0, 256, (*before, channels), dtype=np.uint8)
+    rows, columns = (slow_linear(n_out, n_in) for n_out, n_in in zip(after, before, strict=True))
+    expected = np.einsum("ih,hwc,jw->ijc", rows, image.astype(np.float64), columns)
+    made = resize(image.astype(np.float32), after, "linear")
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made, expected, atol=2e-3)
+    levels = resize(image, after, "linear")  # what other programs feed to a network: whole levels
+    assert levels.dtype == np.float32 and np.array_equal(levels, np.rint(levels))
+    np.testing.assert_allclose(levels, expected, atol=1)
+    theirs = cv2.resize(image, after[::-1], interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(levels, theirs.reshape(*after, channels))
+
+
+def test_linear_skips_pixels_that_area_averages():
+    """Of eight pixels in a row, two remain: each halfway between the two in the middle of its four."""
+    row = np.array([[[0], [10], [20], [30], [200], [0], [100], [0]]], np.uint8)
+    assert resize(row, (1, 2), "linear")[0, :, 0].tolist() == [15, 50]
+    assert resize(row, (1, 2))[0, :, 0].tolist() == [15, 75]
+    with pytest.raises(check.SettingError, match="Did you mean 'linear'"):
+        resize(row, (1, 2), "lineer")
+
+
 def test_numbers_to_check_on_paper():
     image = np.array([[0, 10, 20, 30]], np.uint8)[..., None]
     assert resize(image, (1, 2))[0, :, 0].tolist() == [5, 25]
@@ -81,17 +124,6 @@ def test_the_input_is_left_alone():
     image = np.full((2, 2, 1), 300, np.float32)
     resize(image, (2, 2))
     assert image.max() == 300
-
-
-def slow_linear(n_out, n_in):
-    """Between the two pixels about (i + 1/2)·s − 1/2, the border repeated."""
-    weights = np.zeros((n_out, n_in))
-    for i in range(n_out):
-        centre = (i + 0.5) * n_in / n_out - 0.5
-        left = int(np.floor(centre))
-        for j, share in ((left, left + 1 - centre), (left + 1, centre - left)):
-            weights[i, min(max(j, 0), n_in - 1)] += share
-    return weights
 
 
 @settings(max_examples=40, deadline=None)

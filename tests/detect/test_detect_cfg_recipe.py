@@ -170,6 +170,44 @@ def test_the_first_yolo_is_the_first_scale() -> None:
     assert np.all(rows[: 2 * 4 * 8] == 9) and np.all(rows[2 * 4 * 8 :] == 0)
 
 
+# What the networks after YOLO v3 are made of (Bochkovskiy et al. 2020, YOLOv4): yolov4-tiny's halves of channels, the
+# squeeze and excitation of enet-coco, the attention of yolov4-sam-mish, the pyramid of pools, centres that may leave
+# their cells.
+FOUR = (
+    "[net]\nwidth=32\nheight=32\nchannels=3\nletter_box=1\nmosaic=1\nsgdr_cycle=1000\n"
+    "[conv]\nbatch_normalize=1\nfilters=8\nsize=3\nstride=2\npad=1\nactivation=mish\nstopbackward=800\n"  # 0
+    "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n"  # 1: 4 channels
+    "[conv]\nfilters=8\nactivation=leaky\n"  # 2
+    "[empty]\n"  # 3
+    "[conv]\ngroups=8\nfilters=8\nsize=3\npad=1\nactivation=swish\n"  # 4
+    "[avgpool]\n"  # 5
+    "[conv]\nfilters=2\nactivation=relu6\n"  # 6
+    "[conv]\nfilters=8\nactivation=logistic\n"  # 7
+    "[scale_channels]\nfrom=-4\n"  # 8: 16×16×8
+    "[shortcut]\nfrom=3\nactivation=linear\n"  # 9
+    "[conv]\nfilters=8\nactivation=logistic\n"  # 10
+    "[sam]\nfrom=-2\n"  # 11
+    "[maxpool]\nsize=5\nstride=1\n[route]\nlayers=-2\n[maxpool]\nsize=9\nstride=1\n"  # 12 to 14
+    "[route]\nlayers=-1,-3,-4\n"  # 15: 24 channels
+    "[conv]\nfilters=21\nactivation=linear\n"  # 16
+    "[yolo]\nmask=0,1,2\nanchors=12,16, 19,36, 40,28\nclasses=2\nnum=3\nscale_x_y=1.2\niou_thresh=0.213\n"
+    "cls_normalizer=1.0\niou_normalizer=0.07\niou_loss=ciou\nnms_kind=greedynms\nbeta_nms=0.6\nmax_delta=5\n"
+)
+
+
+def test_what_came_after_the_third_version() -> None:
+    cfg = parse(FOUR)
+    assert cfg.notes == ()
+    made = recipe(cfg)
+    shapes = [step.shape for step in steps(cfg)]
+    assert (shapes[1], shapes[8], shapes[11], shapes[15]) == ((16, 16, 4), (16, 16, 8), (16, 16, 8), (16, 16, 24))
+    # 3·9·8 + 4·8, 4·8 + 8, 9·8 + 8, 8·2 + 2, 2·8 + 8, 8·8 + 8, 24·21 + 21
+    assert made.count()[0] == sum(step.floats for step in steps(cfg)) == 248 + 40 + 80 + 18 + 24 + 72 + 525
+    assert made.tasks["objects"].outputs[0].scale_xy == 1.2  # type: ignore[union-attr]
+    rows = np.asarray(backend.predict(made.build(seed=0), np.ones((1, 32, 32, 3), np.float32)))
+    assert rows.shape == (1, 3 * 16 * 16, 7) and np.isfinite(rows).all()
+
+
 def layered(*sections: str) -> str:
     return NET + "\n".join(sections) + "\n"
 
@@ -215,6 +253,23 @@ END = "[avgpool]\n[softmax]"
         (layered("[conv]", "[shortcut]\nfrom=-1,-1", END), "from: expected one layer; got 2"),
         (layered("[conv]", "[shortcut]\nfrom=-1\nweights_type=relu", END), "weights_type: expected none"),
         (layered("[conv]", "[upsample]", "[shortcut]\nfrom=0", END), "feature maps of 16×16, or so many times larger"),
+        (
+            layered("[conv]\nfilters=4", "[scale_channels]\nfrom=-1", END),
+            "cfg:8: [scale_channels] from: expected feature maps of 1×1×4 from the layer before; got 8×8×4",
+        ),
+        (
+            layered("[conv]\nfilters=4", "[scale_channels]\nfrom=-1\nscale_wh=1", END),
+            "from: expected feature maps of 8×8×1 from the layer before; got 8×8×4",
+        ),
+        (layered("[conv]\nfilters=4", "[conv]", "[sam]\nfrom=0", END), "[sam] from: expected feature maps of 8×8×4"),
+        (layered("[conv]", "[sam]\nfrom=-1,-1", END), "from: expected one layer; got 2"),
+        (layered("[conv]", "[conv]\nshare_index=-1", END), "share_index: expected no such setting; got -1"),
+        (layered("[conv]\nsize=3\ndilation=2", END), "dilation: expected 1, or no such setting; got 2"),
+        (layered("[maxpool]\nmaxpool_depth=1\nout_channels=2", END), "maxpool_depth: expected 0, or no such setting"),
+        (layered("[local_avg]", END), "cfg:5: expected a layer that can be read here; got [local_avgpool]"),
+        (layered("[implicit]", END), "expected a layer that can be read here; got [implicit]"),
+        (layered("[Gaussian_yolo]"), "expected a layer that can be read here; got [Gaussian_yolo]"),
+        (TWO.replace("scale_x_y=1.05", "new_coords=1"), "new_coords: expected 0, or no such setting; got 1"),
         (layered("[reorg]\nstride=2", END), "height and width that 2 divides, and channels that 4 divides; got 8×8×3"),
         (layered("[local]\nsize=5\npad=1", END), "pad: expected 0, or 1 for windows of 3 pixels"),
         (

@@ -13,7 +13,7 @@ import pytest
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-PAGES = ("data", "laboratory", "looking_inside", "painting", "several_tasks", "training")
+PAGES = ("data", "finding_objects", "laboratory", "looking_inside", "painting", "several_tasks", "training")
 
 
 @pytest.mark.parametrize("page", [f"{name}.md" for name in PAGES])

@@ -132,6 +132,9 @@ def test_many_mistakes_are_told_in_short(tmp_path: Path) -> None:
     values = told(RunFolder(tmp_path), "objects", judged(part, given), part)
     assert len(values["pictures"]["missed"]) == MOST
     assert values["pictures"]["missed"][-1]["says"] == ["missed 4 × cat", "missed 4 × dog"]
+    part = records(([A, B, FAR], [0, 1, 0]))
+    values = told(RunFolder(tmp_path), "objects", judged(part, outputs([])), part)
+    assert values["pictures"]["missed"][0]["says"] == ["missed dog", "missed 2 × cat"], "the largest object first"
     part = records(([], []))
     given = outputs([(row, 0.9 - 0.1 * place, 0) for place, row in enumerate(rows[:5])])
     values = told(RunFolder(tmp_path), "objects", judged(part, given), part)

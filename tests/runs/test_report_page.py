@@ -383,7 +383,7 @@ def test_names_that_look_like_numbers_or_paths_keep_their_counts(digits):
     ("make", "error", "says"),
     [
         (lambda: Mistake("a.png", "x", "y", 0.5, np.zeros((4, 4))), DataError, "a.png: expected a uint8 image"),
-        (lambda: TaskResult("t", "boxes", ("x",), {}), SettingError, "t: kind: expected one of class, classes, number"),
+        (lambda: TaskResult("t", "masks", ("x",), {}), SettingError, "t: kind: expected one of class, classes, number"),
         (
             lambda: TaskResult("t", "class", ("x",), {}, np.zeros((2, 2), int)),
             DataError,

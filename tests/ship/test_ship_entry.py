@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensmith.data import Preprocessing, resize, resize_matrix
+from lensmith.data.resampling import RESIZES
 from lensmith.ship.entry import SIZE_LIMIT, entry
 
 PIXELS = Preprocessing(image=(28, 21, 3), scaling="none")
@@ -43,10 +45,11 @@ def run(preprocessing: Preprocessing) -> Callable[[np.ndarray], np.ndarray]:
     ],
 )
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_resize_inside_is_the_resize_of_data(size, channels, draw):
+@pytest.mark.parametrize("method", RESIZES)
+def test_the_resize_inside_is_the_resize_of_data(size, channels, method, draw):
     batch = np.stack([draw(*size, channels, seed=seed) for seed in range(2)])
-    there = run(Preprocessing(image=(28, 21, channels), scaling="none"))(batch)
-    np.testing.assert_allclose(there, np.stack([resize(image, (28, 21)) for image in batch]), rtol=0, atol=1e-3)
+    there = run(Preprocessing(image=(28, 21, channels), scaling="none", resize=method))(batch)
+    np.testing.assert_allclose(there, np.stack([resize(image, (28, 21), method) for image in batch]), rtol=0, atol=2e-3)
 
 
 @settings(max_examples=60, deadline=None)
@@ -56,7 +59,9 @@ def test_the_resize_inside_is_the_resize_of_data(size, channels, draw):
 )
 def test_the_resize_inside_is_the_resize_of_data_at_any_size(before, seed):
     image = np.random.default_rng(seed).integers(0, 256, (*before, 3), dtype=np.uint8)
-    np.testing.assert_allclose(run(PIXELS)(image[None])[0], resize(image, (28, 21)), rtol=0, atol=1e-3)
+    for method in RESIZES:
+        there = run(replace(PIXELS, resize=method))(image[None])[0]
+        np.testing.assert_allclose(there, resize(image, (28, 21), method), rtol=0, atol=1e-3)
 
 
 def test_an_image_of_the_models_size_passes_unchanged(draw):

@@ -50,6 +50,8 @@ LAYERS: list[tuple[str, Arguments]] = [
     ("Activation", {"activation": "tanh"}),  # goes Keras' way
     ("ReLU", {"max_value": 0.5}),
     ("ReLU", {"negative_slope": 0.1}),  # goes Keras' way
+    ("LeakyReLU", {"negative_slope": 0.1}),
+    ("LeakyReLU", {"negative_slope": 0.0}),  # has no derivative in place
 ]
 NAMES = [f"{name}{i}" for i, (name, _) in enumerate(LAYERS)]
 
@@ -117,6 +119,8 @@ def network(room: Any) -> Any:
     x = shortcut = room.Activation("relu", name="relu")(x)
     x = room.ReLU(6.0, name="relu6")(room.DepthwiseConv2D(3, padding="same", name="depthwise")(x))
     x = room.Activation("relu", name="sum-relu")(room.Add(name="sum")([x, shortcut]))
+    x = room.LeakyReLU(0.1, name="leaky")(room.Conv2D(8, 1, name="last")(x))
+    x = room.LeakyReLU(0.0, name="rectified")(room.Conv2D(8, 1, name="very-last")(x))
     x = room.MaxPooling2D(2, name="pool")(x)
     x = room.GlobalAveragePooling2D(name="mean")(x)
     return keras.Model(given, room.Dense(3, name="dense")(x))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -321,6 +322,8 @@ def in_place(layer: Any) -> InPlace | None:
         return _ACTIVATIONS.get(layer.activation.__name__, (None, None))[1]
     if run is _relu and not layer.negative_slope and not layer.threshold and layer.max_value in (None, 6):
         return torch.relu_ if layer.max_value is None else _relu6_
+    if run is _leaky and layer.negative_slope > 0:  # else the sign of the input, which its derivative needs, is lost
+        return partial(functional.leaky_relu_, negative_slope=layer.negative_slope)
     return None
 
 
@@ -337,6 +340,12 @@ def _relu(layer: Any, x: Any, training: bool | None, joined: Joined) -> Tensor |
     if layer.max_value is None:
         return functional.relu(x)
     return functional.hardtanh(x, 0.0, float(layer.max_value))
+
+
+def _leaky(layer: Any, x: Any, training: bool | None, joined: Joined) -> Tensor | None:
+    if not isinstance(x, torch.Tensor) or x.is_meta:
+        return None
+    return functional.leaky_relu(x, layer.negative_slope)
 
 
 def _add(layer: Any, inputs: Any, training: bool | None, joined: Joined) -> Tensor | None:
@@ -358,6 +367,7 @@ _OPERATIONS = {
     "ZeroPadding2D": Operation(_zero_pad),
     "Activation": Operation(_activation),
     "ReLU": Operation(_relu),
+    "LeakyReLU": Operation(_leaky),
     "Add": Operation(_add, follows=True),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
@@ -95,27 +96,25 @@ def command(
             check.between(option, value, 0.0, 1.0)
     if most is not None:
         check.positive("--most", most)
-    cutting = _tiles(tiles, overlap, only_tiles)
+    cutting, chosen = _tiles(tiles, overlap, only_tiles), _classes(classes)
     _check_files(coco, annotations, out, no_pictures)
 
     from lensmith.detect.results import image_ids, read_coco_ids
     from lensmith.detect.sources import sources
+    from lensmith.runs.detecting import Looked, look, open_finder
 
     found, refused = sources(images)
     if not found:
-        raise check.DataError("; ".join(refused))
+        _tell(Looked([], refused, []), coco=None, as_json=as_json)
     known = None if annotations is None else read_coco_ids(annotations)
     if known is not None:  # before the work, not after it
         image_ids([str(source.path) for source in found], known)
 
-    from lensmith.runs.detecting import look, open_finder
-
-    chosen = _classes(classes)
-    finder = open_finder(
-        model, weights, names, score=score, iou=iou, most=most, task=task, classes=chosen, tiles=cutting
-    )
-    folder = None if no_pictures else _folder(out)
-    with show.several() as begin:
+    with show.several() as begin:  # what the rooms below warn of is shown too
+        finder = open_finder(
+            model, weights, names, score=score, iou=iou, most=most, task=task, classes=chosen, tiles=cutting
+        )
+        folder = None if no_pictures else _folder(out)
         looked = look(finder, found, folder, begin)
     looked.refused[:0] = refused
     console = show.console(as_json)
@@ -127,12 +126,7 @@ def command(
             folder.rmdir()
     if coco is not None:
         _write_coco(coco, looked.answers, finder.names, known, console)
-    if as_json:
-        show.document(_document(looked, coco))
-    for line in looked.refused:
-        print(f"lensmith: {line}", file=sys.stderr)
-    if looked.refused:
-        raise typer.Exit(FAILED)
+    _tell(looked, coco, as_json)
 
 
 # --- what is asked for ---------------------------------------------------------------------------------------------
@@ -157,6 +151,8 @@ def _check_files(coco: Path | None, annotations: Path | None, out: Path | None, 
         raise check.SettingError(check.sentence("--coco", "the name of a file", f"{coco}, which is a folder"))
     if coco is not None and annotations is not None and coco.resolve() == annotations.resolve():
         raise check.SettingError(check.sentence("--coco", "another file than the annotations", str(coco)))
+    if coco is not None:
+        _check_can_be_made(coco)
     if out is not None and no_pictures:
         raise check.SettingError(check.sentence("--out", "pictures to put there", "--no-pictures"))
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -164,10 +160,23 @@ def _check_files(coco: Path | None, annotations: Path | None, out: Path | None, 
         raise check.SettingError(check.sentence(f"--out {out}", "a new or empty folder", got, "Name another folder"))
 
 
+def _check_can_be_made(path: Path) -> None:
+    """Refuse a file that could not be written; nothing is left behind."""
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise check.LensmithError(f"could not write {path}: {reason} ({nearest})") from error
+
+
 def _classes(given: list[str] | None) -> list[str] | None:
     if not given:
         return None
-    return [name.strip() for some in given for name in some.split(",") if name.strip()]
+    names = [name.strip() for some in given for name in some.split(",") if name.strip()]
+    if not names:
+        raise check.SettingError(check.sentence("--classes", "names of classes", repr(given[-1])))
+    return names
 
 
 def _folder(out: Path | None) -> Path:
@@ -218,6 +227,16 @@ def _of_video(answers: list[Answer]) -> Iterator[str]:
     for label, count in counts.most_common(_LISTED):
         frames = sum(label in answer.found.labels for answer in answers)
         yield f"  {label}: {count} in {frames} frames"
+
+
+def _tell(looked: Looked, coco: Path | None, as_json: bool) -> None:
+    """The document, and what was refused: then the exit status says so."""
+    if as_json:
+        show.document(_document(looked, coco))
+    for line in looked.refused:
+        print(f"lensmith: {line}", file=sys.stderr)
+    if looked.refused:
+        raise typer.Exit(FAILED)
 
 
 def _write_coco(

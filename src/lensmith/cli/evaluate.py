@@ -19,12 +19,11 @@ NAME = "evaluate"
 _COLUMNS = (
     ("objects", "objects"),
     ("AP@.5", "map50"),
-    ("AP@.75", "map75"),
     ("AP", "map"),
     ("precision", "best_precision"),
     ("recall", "best_recall"),
     ("F1", "best_f1"),
-    ("at score", "best_score"),
+    ("score", "best_score"),
 )
 
 
@@ -55,6 +54,8 @@ def command(
     for name, value in scores.to_dict().items():
         if isinstance(value, float):
             console.print(f"{name:24} {value:.4f}")
+        elif value is None:  # of a detector, where there is no object
+            console.print(f"{name:24} -")
     for task, one in values.get("detectors", {}).items():
         console.print(sizes(one))
         console.print(counted(one["counts"], one["threshold"]))
@@ -98,7 +99,10 @@ def fraction(value: object) -> str:
 
 
 def detected(task: str, rows: list[dict[str, Any]]) -> object:
-    """The classes of a detector as a table; those that neither occur nor were found are left out."""
+    """The classes of a detector as a table; those that neither occur nor were found are left out.
+
+    Precision, recall and F1 are those at the score where F1 is best.
+    """
     from rich.table import Column, Table
 
     made = Table("class", *(Column(title, justify="right") for title, _ in _COLUMNS), title=task)
@@ -106,7 +110,10 @@ def detected(task: str, rows: list[dict[str, Any]]) -> object:
     for row in shown:
         made.add_row(row["name"], *(fraction(row[name]) for _, name in _COLUMNS))
     if len(shown) < len(rows):
-        made.caption = f"{len(rows) - len(shown)} classes neither occur nor were found"
+        left = len(rows) - len(shown)
+        made.caption = f"{left} classes neither occur nor were found"
+        if left == 1:
+            made.caption = "1 class neither occurs nor was found"
     return made
 
 

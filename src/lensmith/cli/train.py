@@ -44,7 +44,8 @@ def command(
         typer.Option(help="Of computations in training: float32, mixed_bfloat16.", show_default="float32"),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="How often to go through the images.", show_default="20")
+        int | None,
+        typer.Option(min=1, help="How often to go through the images, in the last stage.", show_default="20"),
     ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Images a step.", show_default="32, fewer for few")] = None,
     rate: Annotated[float | None, typer.Option(help="Learning rate at the start.", show_default="0.001")] = None,

@@ -37,7 +37,7 @@ from lensmith.compose.detection import YoloMaps, YoloOutput, YoloV1, YoloV2, Yol
 from lensmith.compose.freezing import Frozen, freeze, frozen, unfreeze
 from lensmith.compose.halving import Halves, halves
 from lensmith.compose.layers import Conventions
-from lensmith.compose.learners import Autoencoder, UNet
+from lensmith.compose.learners import Autoencoder, LayerGraph, UNet
 from lensmith.compose.outline import Part, outline
 from lensmith.compose.parts import ConvStem, Dense, Flatten, Group, Groups, Steps
 from lensmith.compose.receptive import Field, receptive_fields
@@ -72,6 +72,7 @@ __all__ = [
     "Groups",
     "Halves",
     "InvertedResidual",
+    "LayerGraph",
     "Localise",
     "MultiLabel",
     "Part",

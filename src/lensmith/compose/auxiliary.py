@@ -15,9 +15,10 @@ from typing import Any
 from lensmith import check
 from lensmith.backend import keras
 from lensmith.compose.blocks import Pool
+from lensmith.compose.heads import build_head
 from lensmith.compose.layers import Maker, Tensor, check_activation, check_image, check_widths
 from lensmith.compose.parts import Group, Groups
-from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Regress, Task, build_head
+from lensmith.compose.tasks import Binary, Classify, Localise, MultiLabel, Regress, Task
 
 _NAME = re.compile(r"([A-Za-z0-9_]+)_aux\d+")
 _DENSE = (Classify, Binary, MultiLabel, Regress, Localise)  # heads that end in a fully connected layer

@@ -24,6 +24,8 @@ from lensmith.compose.sketch import Shape, Sketch, Sketches
 _AT_OUTPUT: tuple[str, ...] = ("Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D")
 _AT_OUTPUT += ("SeparableConv1D", "SeparableConv2D", "Dense")
 _AT_INPUT = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+_ONCE = ("LocallyConnected",)  # each number of whose kernel meets one place
+_COUNTED = (*_AT_OUTPUT, *_AT_INPUT, *_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ def flops(what: Any) -> int:
 
     Counted are ``Conv``, ``DepthwiseConv``, ``SeparableConv``, ``ConvTranspose`` and ``Dense`` layers, also of nested
     models, once for each time they are applied: the kernel's size times the places of the output (of the input
-    for a transposed convolution). All else is free. Many programs count a multiply-add as two; halve theirs.
+    for a transposed convolution); and ``LocallyConnected`` ones, whose kernel has all places in it. All else is free.
+    Many programs count a multiply-add as two; halve theirs.
 
     Args:
         what: a model or a recipe.
@@ -164,12 +167,14 @@ def _weights(layer: Any) -> tuple[list[tuple[str, Shape]], list[tuple[str, Shape
 def _kind(layer: Any) -> str:
     """Keras' name of the layer's class or of the nearest that is counted: a subclass costs what its parent does."""
     names = [each.__name__ for each in type(layer).__mro__]
-    return next((name for name in names if name in _AT_OUTPUT + _AT_INPUT), names[0])
+    return next((name for name in names if name in _COUNTED), names[0])
 
 
 def _multiply_adds(kind: str, kernels: list[Shape], taken: Shape, given: Shape) -> int:
-    if kind not in _AT_OUTPUT + _AT_INPUT:
+    if kind not in _COUNTED:
         return 0
+    if kind in _ONCE:
+        return sum(math.prod(kernel) for kernel in kernels)
     places = (taken if kind in _AT_INPUT else given)[1:-1]
     if None in places:
         return -1  # told apart by _check_sizes, so that a table of layers can still be shown

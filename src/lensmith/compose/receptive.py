@@ -20,10 +20,10 @@ from lensmith.compose.graph import Call
 
 # Layers, and operations of keras.ops, that compute each position from the same position of all their inputs.
 _IN_PLACE = re.compile(
-    "Activation|DarknetActivation|ReLU|LeakyReLU|PReLU|ELU|Identity|ActivityRegularization|Rescaling|Normalization|BatchNormalization|"
-    "LocalResponseNormalization|Channels|(Spatial|Alpha|Gaussian|)Dropout(2D)?|GaussianNoise|Add|Subtract|Multiply|Average|"
-    "Maximum|Minimum|Divide|TrueDivide|Power|Relu6?|Sigmoid|Tanh|Silu|Gelu|Elu|Selu|Softplus|HardSigmoid|HardSilu|"
-    "Square|Sqrt|Abs(olute)?|Negative|Exp|Log|Clip|Cast|StopGradient"
+    "Activation|DarknetActivation|ReLU|LeakyReLU|PReLU|ELU|Identity|ActivityRegularization|Rescaling|Normalization|"
+    "BatchNormalization|LocalResponseNormalization|(Spatial|Alpha|Gaussian|)Dropout(2D)?|GaussianNoise|Add|Subtract|"
+    "Multiply|Average|Maximum|Minimum|Divide|TrueDivide|Power|Relu6?|Sigmoid|Tanh|Silu|Gelu|Elu|Selu|Softplus|"
+    "HardSigmoid|HardSilu|Square|Sqrt|Abs(olute)?|Negative|Exp|Log|Clip|Cast|StopGradient"
 )
 # The same, as long as the axis they work along is neither down nor across.
 _ALONG = {"Softmax", "LayerNormalization", "UnitNormalization", "Concatenate", "Dense"}
@@ -213,7 +213,7 @@ def _windowed(layer: Any, axis: int, length: int | None) -> Change:
     """A convolution or a pool."""
     size = _pair(layer.kernel_size if hasattr(layer, "kernel_size") else layer.pool_size, axis)
     stride, step = _pair(layer.strides, axis), _pair(getattr(layer, "dilation_rate", 1), axis)
-    before = _before((size - 1) * step + 1, stride, length) if layer.padding == "same" else 0
+    before = _before((size - 1) * step + 1, stride, length) if getattr(layer, "padding", "valid") == "same" else 0
 
     def change(source: _Axis) -> _Axis:
         count = len(source.spans) // math.gcd(len(source.spans), stride)
@@ -228,6 +228,17 @@ def _before(window: int, stride: int, length: int | None) -> int:
     """The zeros before the first pixel where Keras pads to the same size: the odd one comes after the last."""
     length = stride if length is None else length
     return max((math.ceil(length / stride) - 1) * stride + window - length, 0) // 2
+
+
+def _picked(layer: Any, axis: int, length: int | None) -> Change:
+    """Every so many positions, from the first."""
+
+    def change(source: _Axis) -> _Axis:
+        count = len(source.spans) // math.gcd(len(source.spans), layer.step)
+        spans = tuple(source.seen(i * layer.step, i * layer.step) for i in range(count))
+        return _shortest(spans, source.move * layer.step * count // len(source.spans))
+
+    return change
 
 
 def _padded(layer: Any, axis: int, length: int | None) -> Change:
@@ -274,6 +285,8 @@ def _transposed(layer: Any, axis: int, length: int | None) -> Change:
 
 _WINDOWS: dict[str, Rule] = {
     **dict.fromkeys(("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D"), _windowed),
+    "LocallyConnected": _windowed,
+    "Channels": _picked,
     "ZeroPadding2D": _padded,
     "LowestPadding": _padded,
     "Cropping2D": _cropped,

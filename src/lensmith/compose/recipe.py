@@ -14,10 +14,11 @@ from lensmith.backend import keras
 from lensmith.compose import written
 from lensmith.compose.auxiliary import Auxiliary, build_auxiliaries, check_auxiliaries
 from lensmith.compose.detection import DETECTORS, Taps, build_detector
+from lensmith.compose.heads import build_head
 from lensmith.compose.layers import USUAL, Conventions, Maker
 from lensmith.compose.learners import Learner
 from lensmith.compose.parts import Stem
-from lensmith.compose.tasks import Task, build_head
+from lensmith.compose.tasks import Task
 
 _TASK_NAME = re.compile(r"[A-Za-z0-9_]+")
 

@@ -15,6 +15,7 @@ from lensmith.compose import graph, views
 from lensmith.compose.graph import Tensor
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_SAID = re.compile("\x1b\\[1m(.+)\x1b\\[0m")  # Keras prints in bold what was raised, and lists the arguments below
 
 
 def with_taps(model: Any, taps: Mapping[str, str], *, task: str = "label") -> Any:
@@ -104,9 +105,13 @@ def tapped(model: Any, taps: Iterable[str], *, size: tuple[int, int] | None = No
 def resizable(model: Any) -> Any:
     """The model for images of any size, with the same layers: for training at several sizes.
 
+    Where a size differs from the model's own by a multiple of its largest stride, such as 32 pixels, a model built for
+    that size would give the same; at other sizes it may pad otherwise, as zeros around feature maps stay as they are.
+
     Args:
         model: any model made of connected layers, with one input of images. Layers for which the size matters, such as
-            a dense one on flattened maps, have no place in it.
+            a dense one on flattened maps, have no place in it. Of a detector take the :func:`lensmith.compose.logits`:
+            what they mean depends on the size.
 
     Returns:
         A ``keras.Model`` that takes ``(batch, any, any, channels)``; its outputs have the structure of the model's.
@@ -169,14 +174,29 @@ def _again(
         try:
             given = keras.tree.flatten(node.operation(*args, **kwargs))
         except ValueError as error:
-            sizes = " x ".join(str(side) for side in next(iter(known.values())).shape[1:3])
-            raise check.SettingError(
-                f"{node.operation.name}: cannot be called for images of {sizes}: {check.reason(error)}"
-            ) from None
+            sizes = " x ".join(str(side or "any") for side in next(iter(known.values())).shape[1:3])
+            raise check.SettingError(_refusal(node.operation.name, sizes, error)) from None
+        _check_rows(node, given)
         for tensor, new in zip(node.outputs, given, strict=True):
             other = added.get(id(tensor))
             known[id(tensor)] = new if other is None else keras.layers.Add(name="with-offset")([new, other])
     return known
+
+
+def _refusal(layer: str, sizes: str, error: ValueError) -> str:
+    """What a layer says to images of other sizes, without what Keras puts around it."""
+    inside = _SAID.search(str(error))
+    said = inside[1] if inside else check.reason(error)
+    return said if said.startswith(f"{layer}: ") else f"{layer}: cannot be called for images of {sizes}: {said}"
+
+
+def _check_rows(node: Any, given: list[Tensor]) -> None:
+    """Refuse what gives rows whose length is not known any more, which no layer with weights can be called on."""
+    for tensor, new in zip(node.outputs, given, strict=True):
+        if len(new.shape) == 2 and new.shape[-1] is None and tensor.shape[-1] is not None:
+            remedy = "Average the feature maps in place of laying them in a row"
+            expected = f"{tensor.shape[-1]} numbers in a row for images of any size"
+            raise check.SettingError(check.sentence(node.operation.name, expected, "more or fewer", remedy))
 
 
 def _ending(found: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -68,25 +68,39 @@ def encoding(model: Any) -> Any:
 def embedding(model: Any) -> Any:
     """The vector that the first task's logits are computed from, of shape ``(batch, features)``.
 
-    It is the pooled feature maps, or the last hidden layer where the head has hidden layers. Of a model of the
-    user's own it is what its last layer with weights is called on; feature maps are averaged over their pixels.
+    It is the pooled feature maps, or the last hidden layer where the head has hidden layers; of a detector the
+    averages of the :func:`encoding`. Of a model of the user's own, or whose learner gives the logits itself, it is
+    what its last layer with weights is called on; feature maps are averaged over their pixels.
 
     Raises:
         SettingError: the model has no layer with weights, or its last one is called on several tensors.
     """
     found = heads_found(model)
-    model = graph.connected(model) if found else graph.flat(model)
     last = next(iter(found.values()), "")
+    model = graph.connected(model) if found else graph.flat(model)
     steps = [call for call in _to_first_output(model) if getattr(call.layer, "weights", ())]
-    maps = re.sub("(?:logits|output)$", "maps", last)  # of a head whose average comes last, which has no weights
-    steps = [call for call in steps if not found or call.layer.name in (last, maps)]
+    # Of a head whose average comes last, and of one whose numbers are put in another order, which have no weights.
+    names = {last, *(re.sub("(?:logits|output)$", kind, last) for kind in ("maps", "numbers"))}
+    own = [call for call in steps if call.layer.name in names]
+    if _reads_maps(model, last) and not own:
+        return _averaged(model, encoding(model).output)
+    steps = own or [call for call in steps if not call.layer.name.startswith("task-")]
     if not steps or len(steps[-1].inputs) != 1:
         got = f"{steps[-1].layer.name}, called on several" if steps else "a model without weights"
         raise check.SettingError(check.sentence("embedding", "a last layer with weights that is called once", got))
-    [x] = steps[-1].inputs
+    return _averaged(model, steps[-1].inputs[0])
+
+
+def _averaged(model: Any, x: Tensor) -> Any:
+    """A view that ends with a row: of feature maps with the average of each."""
     if len(x.shape) == 4:
         x = keras.layers.GlobalAveragePooling2D(name="embedding-pool")(x)
     return keras.Model(model.input, x, name="embedding")
+
+
+def _reads_maps(model: Any, head: str) -> bool:
+    """Whether the layer of a head's logits gives a row for each candidate of a detector."""
+    return head.endswith("-logits") and len(model.get_layer(head).output.shape) == 3
 
 
 def logits(model: Any) -> Any:

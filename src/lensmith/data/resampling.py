@@ -13,14 +13,15 @@ RESIZES = ("area", "linear")
 def resize(image: np.ndarray, size: tuple[int, int], method: str = "area") -> np.ndarray:
     """Resize by area averaging along an axis that shrinks, and by cubic interpolation along one that grows.
 
-    It is linear: ``clip(rows @ image @ columns.T, 0, 255)`` with the two matrices of :func:`resize_matrix`.
-    Nothing is rounded, so that a shipped model can repeat it.
+    It is ``clip(rows @ image @ columns.T, 0, 255)`` with the two matrices of :func:`resize_matrix`. Nothing is rounded,
+    so that a shipped model can repeat it.
 
     Args:
         image: ``(h, w, channels)``, uint8 or float32, 0..255.
         size: height and width, in this order.
-        method: ``area``; or ``linear``: between the two nearest pixels of each axis, as Darknet and many an older
-            program do it, though it skips pixels where an axis shrinks to less than half.
+        method: ``area``; or ``linear``: between the two nearest pixels of each axis, in whole levels where the image is
+            uint8, as OpenCV does it: for networks from elsewhere, which were fed so. It skips pixels where an axis
+            shrinks to less than half.
 
     Returns:
         float32 array of shape ``(height, width, channels)``, 0..255.
@@ -33,10 +34,11 @@ def resize(image: np.ndarray, size: tuple[int, int], method: str = "area") -> np
         array([[[100.]]], dtype=float32)
     """
     (height, width), before = size, image.shape[:2]
-    pixels = image.astype(np.float32)
     if check.one_of("resize: method", method, RESIZES) == "linear":
-        pixels = _interpolate(pixels, height, width, cv2.INTER_LINEAR)
-    elif height <= before[0] and width <= before[1]:
+        pixels = _interpolate(image, height, width, cv2.INTER_LINEAR).astype(np.float32)
+        return pixels.reshape(height, width, image.shape[2])
+    pixels = image.astype(np.float32)
+    if height <= before[0] and width <= before[1]:
         pixels = _interpolate(pixels, height, width, cv2.INTER_AREA)
     else:  # shrink first, so that the costlier cubic step works on fewer pixels
         shrunk = min(height, before[0]), min(width, before[1])
@@ -80,7 +82,7 @@ def _interpolate(pixels: np.ndarray, height: int, width: int, method: int) -> np
 
 
 def resize_matrix(n_out: int, n_in: int) -> np.ndarray:
-    """The weights by which :func:`resize` makes ``n_out`` pixels of ``n_in`` along one axis.
+    """The weights by which :func:`resize`, by the method ``area``, makes ``n_out`` pixels of ``n_in`` along one axis.
 
     Shrinking: output pixel i covers ``[i·s, (i+1)·s]`` with ``s = n_in / n_out``, and each input pixel weighs
     as much as it overlaps that interval, over s. Growing: Keys' cubic kernel with a = −0.75 about

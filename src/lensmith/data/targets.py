@@ -10,6 +10,7 @@ import numpy as np
 
 from lensmith import boxes, check
 from lensmith.data.images import checked, extent
+from lensmith.data.objects import rows
 from lensmith.data.reading import choose_threads
 from lensmith.records import Boxes, Labels, Record, Records, Target
 
@@ -217,7 +218,7 @@ def encode(
         source: for messages.
         several: of boxes, for a detector: how many rows there are, ``(several, 6)``: x1, y1, x2, y2 as shares of the
             image, the class, and 1, or 0 for a crowd or a difficult object, which is neither learnt nor punished. Rows
-            without an object have class -1 and else zeros.
+            without an object have class -1 and else zeros. Boxes are cut at the edges of the image.
 
     Raises:
         DataError: an image has not one box, or more than there are rows; names the record.
@@ -234,7 +235,7 @@ def encode(
         shares: np.ndarray = np.asarray(target, np.float64) / (size[1], size[0])
         return shares.astype(np.float32)
     if labels.kind == "boxes" and several is not None:
-        return _rows(target, size, several, f"{source}: {task}")
+        return rows(target, size, several, f"{source}: {task}")
     if labels.kind == "boxes":
         if not isinstance(target, Boxes) or len(target) != 1:
             got = f"{len(target)} boxes" if isinstance(target, Boxes) else "none"
@@ -243,20 +244,6 @@ def encode(
     hot = np.zeros(len(labels.names), np.float32)
     hot[list(target)] = 1  # type: ignore[arg-type]
     return hot
-
-
-def _rows(target: Target, size: tuple[int, int], several: int, place: str) -> np.ndarray:
-    """The objects of an image as a detector takes them."""
-    if not isinstance(target, Boxes) or len(target) > several:
-        got = f"{len(target)}" if isinstance(target, Boxes) else "none"
-        raise check.DataError(check.sentence(place, f"at most {several} boxes", got))
-    rows = np.zeros((several, 6), np.float32)
-    rows[:, 4] = -1
-    found = rows[: len(target)]
-    found[:, :4] = boxes.convert(target.xyxy, "xyxy", "rel_xyxy", size=size)
-    found[:, 4] = target.classes
-    found[:, 5] = ~(target.crowd | target.difficult)
-    return rows
 
 
 def most_boxes(records: Records, task: str) -> int:

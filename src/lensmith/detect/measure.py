@@ -64,9 +64,12 @@ class Precision:
 
 
 def detected(rows: np.ndarray, thresholds: Thresholds) -> np.ndarray:
-    """Candidates of one image, ``(N, 5 + C)`` in shares, as detections ``(k, 6)`` in pixels of a square."""
-    found = boxes.detections(rows, thresholds)
-    found[:, :4] *= _SPAN
+    """Candidates of one image, ``(N, 5 + C)`` in shares, as detections ``(k, 6)`` in pixels of a square.
+
+    Those that are no finite numbers are none: it is for the loss to say that a model has diverged.
+    """
+    found = boxes.detections(rows[np.isfinite(rows).all(axis=1)], thresholds)
+    found[:, :4] = found[:, :4].clip(0, 1) * _SPAN
     return found
 
 

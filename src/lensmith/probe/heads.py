@@ -44,6 +44,7 @@ class Head:
         whole: whether that activation could not be left out, so that the outputs are taken as they are.
         activation: what makes probabilities of what :func:`raw` gives: ``softmax``, ``sigmoid``, or ``linear`` where
             nothing does.
+        objects: whether it finds objects: its numbers are those of boxes, and none of them stands for the image.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Head:
     ending: str
     whole: bool
     activation: str
+    objects: bool = False
 
     @property
     def binary(self) -> bool:
@@ -102,7 +104,7 @@ def heads(subject: Any) -> tuple[Head, ...]:
 
 
 def head_of(subject: Any, wanted: str | int | None = None) -> Head:
-    """A head by its name or its number; left out, the first that is not auxiliary.
+    """A head by its name or its number; left out, the first that is not auxiliary, if possible none of objects.
 
     Raises:
         SettingError: there is no such head; the nearest name is suggested.
@@ -111,7 +113,7 @@ def head_of(subject: Any, wanted: str | int | None = None) -> Head:
     names = [head.name for head in known]
     if wanted is None:
         main = [head for head in known if not _auxiliary(head.name, names)]
-        return (main or list(known))[0]
+        return min(main or known, key=lambda head: head.objects)
     for number, head in enumerate(known):
         if wanted == head.name or (str(wanted) == str(number) and str(wanted) not in names):
             return head
@@ -198,7 +200,10 @@ def _head(name: str, place: int, layer: Any, tensor: Tensor, labels: Labels | No
     own = not layer.name.startswith("task-") and units > 1 and len(tensor.shape) == 2
     classes = kind in _CHOOSING if kind else ending in _LEFT_OUT or layer.name.endswith("-logits") or own
     activation = "linear" if whole else _activation(kind, units, ending, classes=classes)
-    return Head(name, place, _names(labels, units, classes), units, classes, ending, whole, activation)
+    # A localiser's one box is four numbers of the image; a detector's boxes are rows.
+    boxes = kind == "boxes" or (layer.name.startswith("task-") and layer.name.endswith("-detections"))
+    objects = boxes and len(tensor.shape) == 3
+    return Head(name, place, _names(labels, units, classes), units, classes, ending, whole, activation, objects)
 
 
 def _activation(kind: str | None, units: int, ending: str, *, classes: bool) -> str:

@@ -32,6 +32,7 @@ from lensmith.probe.maximise import maximise, maximise_class
 from lensmith.probe.statistics import statistics
 from lensmith.probe.subject import Example, Subject
 from lensmith.probe.table import table
+from lensmith.probe.targets import refuse_objects
 from lensmith.probe.timing import times
 from lensmith.probe.walking import Progress, small, source_of
 from lensmith.records import Records
@@ -144,6 +145,22 @@ def look_at_data(
     return told_apart(figures)
 
 
+def without_classes(subject: Subject, wanted: Wanted) -> tuple[Wanted, str]:
+    """What can be looked at with a head that finds objects, and a line that says what cannot; else all as it is.
+
+    Raises:
+        SettingError: nothing is left of what was asked for.
+    """
+    head = heads.head_of(subject, wanted.head)
+    of_class = set(_OF_A_CLASS) - ({"maximise"} if wanted.unit is not None else set())
+    left = tuple(name for name in wanted.show if name not in of_class)
+    if not head.objects or (wanted.show and len(left) == len(wanted.show)):
+        return wanted, ""
+    if wanted.show and not left:
+        refuse_objects(head)
+    return replace(wanted, show=left), f"{head.name}: finds boxes; see lensmith detect"
+
+
 def _counted(batches: Iterable[np.ndarray], total: int, told: Progress) -> Iterator[np.ndarray]:
     done = 0
     for batch in batches:
@@ -161,11 +178,12 @@ def _possible(subject: Subject, wanted: Wanted) -> list[str]:
         mapped = all(ranks.get(tapping.layer_of(flat, layer)) == 4 for layer in wanted.layers)
     else:
         mapped = last_maps(heads.raw(subject, heads.head_of(subject, wanted.head).name)) is not None
+    explained = image and not heads.head_of(subject, wanted.head).objects
     allowed = {
-        "cam": image and mapped,
-        "cam++": image and mapped,
-        "occlusion": image,
-        "gradients": image,
+        "cam": explained and mapped,
+        "cam++": explained and mapped,
+        "occlusion": explained,
+        "gradients": explained,
         "maps": bool(wanted.layers or layer_figures.layers_to_show(flat)),
         "layer": bool(wanted.layers),
         "pooling": bool(maps.pooling_layers(flat)),
@@ -267,3 +285,4 @@ OF_IMAGE: Mapping[str, ImageLook] = MappingProxyType(
 OF_MODEL: Mapping[str, ModelLook] = MappingProxyType({"kernels": _kernels, "table": _table, "maximise": _maximised})
 OF_DATA = ("statistics", "examples", "embedding", "neighbours")
 LOOKS = (*OF_IMAGE, *OF_MODEL, *OF_DATA)
+_OF_A_CLASS = ("cam", "cam++", "occlusion", "gradients", "maximise")  # the last, if no unit is named

@@ -49,7 +49,7 @@ def target(head: Head, logits: np.ndarray, wanted: str | int | None = None) -> T
         wanted: a class, or number, by its name or index.
 
     Raises:
-        SettingError: there is no such class; the nearest name is suggested.
+        SettingError: there is no such class; the nearest name is suggested. Or the head finds objects.
 
     Example:
         >>> from lensmith.compose import zoo
@@ -60,6 +60,7 @@ def target(head: Head, logits: np.ndarray, wanted: str | int | None = None) -> T
     """
     if wanted is not None:
         return chosen(head, wanted)
+    refuse_objects(head)
     if not head.classes:
         return at(head, 0)
     values = probabilities(logits, head).mean(axis=0)
@@ -71,8 +72,10 @@ def chosen(head: Head, wanted: str | int) -> Target:
     """The class or number of a head that a name or an index stands for.
 
     Raises:
-        SettingError: there is none; the nearest name is suggested, and few of many are listed.
+        SettingError: there is none; the nearest name is suggested, and few of many are listed. Or the head finds
+            objects.
     """
+    refuse_objects(head)
     if isinstance(wanted, str) and wanted in head.names:
         return at(head, head.names.index(wanted))
     number = str(wanted)
@@ -84,6 +87,18 @@ def chosen(head: Head, wanted: str | int) -> Target:
     expected = f"a number from 0 to {last}" + f" or a name ({shown})" * named
     remedy = check.nearest(number, head.names) if named else ""
     raise check.SettingError(check.sentence(f"target of {head.name}", expected, repr(wanted), remedy))
+
+
+def refuse_objects(head: Head) -> None:
+    """Refuse to explain a class or a number by a head that has none of the whole image.
+
+    Raises:
+        SettingError: the head finds objects.
+    """
+    if head.objects:
+        expected = "a task whose classes or numbers are of the whole image"
+        remedy = "See lensmith detect; lensmith probe shows its feature maps: --show maps"
+        raise check.SettingError(check.sentence(head.name, expected, "one that finds boxes", remedy))
 
 
 def at(head: Head, index: int) -> Target:

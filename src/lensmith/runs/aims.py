@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lensmith import detect, train
+from lensmith import check, detect, train
 from lensmith.compose import Chain, Classify, Recipe
 from lensmith.compose.auxiliary import named
 from lensmith.compose.detection import DETECTORS
@@ -38,7 +38,7 @@ def objectives(
     make = partial(_objective, recipe, labels=labels, mixed=mixed, sizes=sizes)
     own = {name: make(name) for name in recipe.tasks}
     helping = {
-        name: replace(own[one.task], metrics=(), weight=own[one.task].weight * one.weight, target=one.task)
+        name: replace(own[one.task], metrics=(), measures=(), weight=own[one.task].weight * one.weight, target=one.task)
         for name, one in named(recipe.auxiliaries).items()
     }
     return own | helping
@@ -81,6 +81,7 @@ def of_stage(stage: StageSpec, recipe: Recipe, training: Records, *, mixed: bool
     own = objectives(recipe, labels, mixed=mixed, sizes=sizes)
     if not isinstance(stage, FitSpec) or not (stage.losses or stage.taps):
         return own
+    _check_losses(stage.losses or {}, recipe)
     return loss_spec.objectives(
         own,
         stage.losses or {},
@@ -89,6 +90,15 @@ def of_stage(stage: StageSpec, recipe: Recipe, training: Records, *, mixed: bool
         counts={task: counts(training, task) for task, one in labels.items() if one.kind in ("class", "classes")},
         folder=ANYWHERE,
     )
+
+
+def _check_losses(losses: Mapping[str, loss_spec.LossSpec], recipe: Recipe) -> None:
+    """Refuse to change of a detector's loss what it has not."""
+    for task, asked in losses.items():
+        changed = asked.model_fields_set - {"weight"}
+        if task in detect.detectors(recipe) and changed:
+            expected = "weight alone, for a detector has a loss and measures of its own"
+            raise check.SettingError(check.sentence(f"losses.{task}", expected, ", ".join(sorted(changed))))
 
 
 def counts(records: Records, task: str) -> tuple[int, ...]:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lensmith import check, compose, train
+from lensmith import check, compose, detect, train
 from lensmith.backend import keras
 from lensmith.compose import Classify, MultiLabel, Recipe
 from lensmith.records import Records
 from lensmith.reuse import distillation
-from lensmith.runs import aims, plan, teaching
+from lensmith.runs import aims, detectors, plan, teaching
 from lensmith.runs.custom import as_callback, load
 from lensmith.runs.examples import unlabelled
 from lensmith.runs.manifest import Parts
@@ -86,13 +86,17 @@ def _check_other(stage: StageSpec, spec: Spec, recipe: Recipe, training: Records
         train.optimizers.build(train.Fit(optimizer=stage.optimizer))
 
 
-def _check_sizes(stage: FitSpec, model: Callable[[], Any]) -> None:
+def _check_sizes(stage: FitSpec, recipe: Recipe, model: Callable[[], Any]) -> None:
     """Refuse training at several sizes where a layer, the backend or another setting needs one."""
+    if len(recipe.input) != 3:
+        raise check.SettingError(check.sentence("sizes", "images", "rows of numbers"))
     if stage.features is not None or stage.teacher is not None:
         got = "features" if stage.features is not None else "teacher"
         raise check.SettingError(check.sentence("sizes", "a stage that is shown images alone", got))
     if (backend := keras.config.backend()) == "tensorflow":  # which forgets how many candidates a batch has
         raise check.SettingError(check.sentence("sizes", "the backend torch or jax", backend))
+    for size in stage.squares:
+        _check_size(recipe, (*size, recipe.input[2]), "sizes")
     compose.resizable(model())
 
 
@@ -118,9 +122,9 @@ def _check_learning(
         _check_together(stage, mixed)
         _check_code(stage)
         if stage.features is not None:
-            _check_features(stage, spec, record)
+            _check_features(stage, spec, recipe, record)
     if isinstance(stage, FitSpec) and stage.sizes:
-        _check_sizes(stage, model)
+        _check_sizes(stage, recipe, model)
     if record.freeze or record.tasks or record.hold_norms:
         with frozen(model(), record):
             pass
@@ -161,7 +165,12 @@ def _check_together(stage: FitSpec, mixed: bool) -> None:
         raise check.SettingError(check.sentence("augment", expected, "mixup or cutmix"))
 
 
-def _check_features(stage: FitSpec, spec: Spec, record: train.Fit) -> None:
+def _check_features(stage: FitSpec, spec: Spec, recipe: Recipe, record: train.Fit) -> None:
+    if found := detect.detectors(recipe):
+        expected = "tasks with one target of one size an image"
+        raise check.SettingError(
+            check.sentence("features", expected, f"the detector {found[0]!r}", "Leave features out")
+        )
     if not record.freeze:
         remedy = "Say freeze: [stem, learner]"
         raise check.SettingError(check.sentence("features", "parts that are frozen, to run once", "none", remedy))
@@ -182,17 +191,17 @@ def _check_comparable(before: Any, objectives: Any) -> None:
         raise check.SettingError(check.sentence("monitor", expected, "a loss", "Name one, or leave fall_back out"))
 
 
-def _check_size(recipe: Recipe, image: tuple[int, int, int] | None) -> None:
+def _check_size(recipe: Recipe, image: tuple[int, int, int] | None, place: str = "image") -> None:
     """Refuse a size at which the model would have other weights."""
     if image is None or image == recipe.input:
         return
     if len(recipe.input) != 3 or image[2] != recipe.input[2]:
         expected = f"images like the model's input, {recipe.input}, of another height and width"
-        raise check.SettingError(check.sentence("image", expected, list(image)))
+        raise check.SettingError(check.sentence(place, expected, list(image)))
     if replace(recipe, input=image).count() != recipe.count():
         remedy = "Give the heads pool: average, or train at one size"
         expected = "a size at which the model has the same weights"
-        raise check.SettingError(check.sentence("image", expected, list(image), remedy))
+        raise check.SettingError(check.sentence(place, expected, list(image), remedy))
 
 
 def mixes(stage: StageSpec, spec: Spec, recipe: Recipe) -> bool:
@@ -215,6 +224,13 @@ def mixes(stage: StageSpec, spec: Spec, recipe: Recipe) -> bool:
             got = f"{type(task).__name__.lower()} for {name!r}"
             remedy = "Leave mixup and cutmix out, or train the tasks apart"
             raise check.SettingError(check.sentence(place, "only heads of classes beside mixing", got, remedy))
+        if augment.mosaic and not detectors.in_mosaic(task):
+            got = f"{type(task).__name__.lower()} for {name!r}"
+            expected, remedy = (
+                "detectors and several classes beside mosaic",
+                "Set mosaic to 0, or train the tasks apart",
+            )
+            raise check.SettingError(check.sentence(place, expected, got, remedy))
     return augment.mixes
 
 

@@ -60,6 +60,7 @@ def detected(records: Records, task: str, outputs: np.ndarray, labels: Labels, t
         there = record.targets[task]
         truths.append(there if isinstance(there, Boxes) else _NOTHING)
         rows = rows[rows[:, 5] >= 0].copy()
-        rows[:, :4] = boxes.convert(rows[:, :4], "rel_xyxy", "xyxy", size=record_size(record))
+        size = record_size(record)  # boxes end at its edges, as people are shown them
+        rows[:, :4] = boxes.clip(boxes.convert(rows[:, :4], "rel_xyxy", "xyxy", size=size), size)
         found.append(rows)
     return Detected(score(truths, found, labels.names), tuple(truths), tuple(found), thresholds)

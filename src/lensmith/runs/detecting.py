@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from lensmith import check, ship
+from lensmith.compose import zoo
 from lensmith.data import decode
 from lensmith.detect import video
 from lensmith.detect.drawing import draw
@@ -75,6 +76,10 @@ def open_detector(
         return _open_darknet(path, weights, names)
     if names is not None:
         raise check.SettingError(check.sentence("--names", "none beside a model that has its own", str(names)))
+    if weights is not None and path.exists() and str(path) not in zoo.TABLE:
+        remedy = "Leave --weights out"
+        expected = "none beside a model that brings its own"
+        raise check.SettingError(check.sentence("--weights", expected, f"{weights} beside {path}", remedy))
     return open_model(path, weights)
 
 

@@ -7,21 +7,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from lensmith import detect
-from lensmith.compose import Classify, Recipe, YoloV2, YoloV3, YoloV3Tiny, tap_names
+from lensmith.compose import Classify, Localise, Recipe, YoloV2, YoloV3, YoloV3Tiny, tap_names, zoo
 from lensmith.compose.cost import sketch
+from lensmith.compose.layers import USUAL
+from lensmith.compose.tasks import Task
 from lensmith.data import Audit
+from lensmith.data.augmentation import mosaic
 from lensmith.detect.anchors import Anchors, fit_anchors, sizes_of
 from lensmith.records import Labels, Records
 from lensmith.runs.spec import ModelSpec
 from lensmith.runs.stage_specs import FitSpec
 
-LEARNER = "mobilenet-v1-0.25"  # of the zoo, where none is named: small, with maps at all strides
+# Of the zoo, where none is named: for images up to this side, and for larger ones, which need maps at all strides.
+SMALL, LEARNER, LARGE_LEARNER = 128, "compact", "mobilenet-v1-0.25"
+MOST_BATCH = 16  # examples a step where nobody said: an image has many objects
+EXAMPLES, LEAST_EPOCHS, MOST_EPOCHS = 18_000, 20, 60  # seen in all by the usual plan, in so many epochs
 SIZES = (224, 320, 416)  # sides of the input, of which the first is taken at which the boxes are large enough
 LEAST_SIDE = 24.0  # pixels of the input that the shorter side of a usual box should have
+FITTED = (YoloV2, YoloV3, YoloV3Tiny)  # detectors whose anchors can be fitted
 STRIDES = (8, 16, 32)  # of the maps that boxes are looked for in
 # Of the training images, where nobody says otherwise. Nothing is mirrored: of digits and letters the mirror image is
 # another thing or none.
@@ -34,6 +42,15 @@ def wanted(model: ModelSpec, labels: Mapping[str, Labels]) -> tuple[str, ...]:
     parts = {name: one.get("part") if isinstance(one, Mapping) else one for name, one in asked.items()}
     boxed = [name for name in asked if name in labels and labels[name].kind == "boxes"]
     return tuple(name for name in boxed if parts[name] is None or str(parts[name]).startswith("yolo-"))
+
+
+def start(shape: tuple[int, ...]) -> Recipe:
+    """The recipe whose backbone a detector has where nobody named one and nothing was trained before.
+
+    Its moving averages follow ten steps: a hundred would lag behind the weights through short epochs.
+    """
+    recipe = zoo.get(LEARNER if max(shape[:2]) <= SMALL else LARGE_LEARNER)
+    return replace(recipe, conventions=replace(recipe.conventions, momentum=USUAL.momentum))
 
 
 def image_size(records: Records, task: str, audit: Audit) -> tuple[int, int]:
@@ -71,10 +88,22 @@ def usual_head(start: Recipe, shape: tuple[int, ...], classes: int, *, shorter: 
     return YoloV3Tiny(classes, taps=taps or ("P5", "P4"), width=width)
 
 
-def suited(recipe: Recipe, training: Records, tasks: Sequence[str]) -> Recipe:
-    """The recipe with the heads of these tasks on maps that suit the size of their boxes."""
-    heads = {}
+def suited(recipe: Recipe, training: Records, tasks: Sequence[str], trained: Recipe | None = None) -> Recipe:
+    """The recipe with the heads of these tasks on maps that suit the size of their boxes.
+
+    Args:
+        recipe: of the model.
+        training: whose boxes they are.
+        tasks: whose heads nobody asked for.
+        trained: of weights to begin with; where it has a detector, the heads are like that one, for its backbone may
+            end where that one reads it.
+    """
+    heads: dict[str, Task] = {}
+    like = next((head for head in trained.tasks.values() if isinstance(head, FITTED)), None) if trained else None
     for task in tasks:
+        if like is not None:
+            heads[task] = replace(like, classes=len(training.labels[task].names), anchors=())
+            continue
         sizes = sizes_of(training, task, (recipe.input[0], recipe.input[1]))
         shorter = float(np.median(sizes.min(axis=1))) if len(sizes) else math.inf
         heads[task] = usual_head(recipe, recipe.input, len(training.labels[task].names), shorter=shorter)
@@ -93,11 +122,7 @@ def with_anchors(recipe: Recipe, training: Records) -> tuple[Recipe, Mapping[str
     Returns:
         The recipe, and what was fitted, by task.
     """
-    open_ones = {
-        name: task
-        for name, task in recipe.tasks.items()
-        if isinstance(task, YoloV2 | YoloV3 | YoloV3Tiny) and not task.anchors
-    }
+    open_ones = {name: task for name, task in recipe.tasks.items() if isinstance(task, FITTED) and not task.anchors}
     size = (recipe.input[0], recipe.input[1]) if open_ones else (1, 1)
     found = {name: fit_anchors(sizes_of(training, name, size), task.count) for name, task in open_ones.items()}
     tasks = {name: replace(task, anchors=_pairs(found[name])) for name, task in open_ones.items()}
@@ -108,7 +133,17 @@ def _pairs(anchors: Anchors) -> tuple[tuple[float, float], ...]:
     return tuple((round(width, 2), round(height, 2)) for width, height in anchors.sizes.tolist())
 
 
-def usual_plan(recipe: Recipe, *, trained: bool, validated: bool) -> tuple[FitSpec, ...]:
+def augment(recipe: Recipe) -> dict[str, Any]:
+    """The usual changes of training images; four images make one only where each task has a target for that."""
+    return {name: by for name, by in AUGMENT.items() if name != "mosaic" or all(map(in_mosaic, recipe.tasks.values()))}
+
+
+def in_mosaic(task: Task) -> bool:
+    """Whether a task has a target where four images make one: any number of boxes, or several classes."""
+    return task.kind in mosaic.KINDS and not isinstance(task, Localise)
+
+
+def usual_plan(recipe: Recipe, examples: int, *, trained: bool, validated: bool) -> tuple[FitSpec, ...]:
     """The stages of a detector where nobody named any: with a trained backbone first its head alone.
 
     The mean average precision of the validation decides which epoch was the best.
@@ -116,7 +151,9 @@ def usual_plan(recipe: Recipe, *, trained: bool, validated: bool) -> tuple[FitSp
     name = detect.detectors(recipe)[0]
     value = "val_map50" if len(recipe.tasks) == 1 else f"val_{name}_map50"
     monitor = value if validated else "val_loss"
-    whole = FitSpec(epochs=60, rate=1e-3, warmup=2, monitor=monitor)
+    epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, EXAMPLES // max(examples, 1)))
+    whole = FitSpec(epochs=epochs, rate=1e-3, warmup=2, monitor=monitor, fall_back=trained and validated)
     if not trained:
         return (whole,)
-    return FitSpec(epochs=5, freeze=("stem", "learner"), monitor=monitor), whole
+    backbone = ("learner",) if recipe.stem is None else ("stem", "learner")
+    return FitSpec(epochs=5, freeze=backbone, monitor=monitor), whole

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lensmith import check, data
+from lensmith import boxes, check, data
 from lensmith.boxes import Thresholds
 from lensmith.detect.drawing_mistakes import draw_mistakes
 from lensmith.detect.mistakes import Mistakes, mistakes, worst
@@ -98,13 +98,15 @@ def _pairs(
 
 
 def _says(kind: str, truth: Boxes, rows: np.ndarray, names: Sequence[str], wrong: Mistakes) -> list[str]:
-    """The mistakes of one kind in an image, in words."""
+    """The mistakes of one kind in an image, in words, the worst first."""
 
     def seen(row: int) -> str:
         return f"{names[int(rows[row, 5])]} {rows[row, 4]:.2f}"
 
     if kind == "missed":
-        counted = Counter(names[truth.classes[place]] for place in wrong.missed)
+        areas = boxes.area(truth.xyxy)
+        largest = sorted(wrong.missed, key=lambda place: -areas[place])
+        counted = Counter(names[truth.classes[place]] for place in largest)
         said = [f"missed {name}" if times == 1 else f"missed {times} × {name}" for name, times in counted.items()]
     elif kind == "invented":
         said = [f"invented {seen(row)}" for row in sorted(wrong.invented, key=lambda row: -rows[row, 4])]

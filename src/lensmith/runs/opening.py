@@ -97,7 +97,7 @@ def evaluate(
         source: whatever :func:`lensmith.data.read` reads.
         weights, names: for a network of the zoo or of Darknet; see :func:`open_model`.
         read: how to read the source, where looking is not enough.
-        part: which part of the source; left out, its test part where it has parts, else all of it.
+        part: which part of the source; left out, its test part, or the only part it has, or all where it has none.
     """
     opened = open_model(model, weights, names)
     records = data.readable(_part(DataSpec(source=str(source), read=read or ReadSpec()).records(), part))
@@ -154,6 +154,9 @@ def _part(records: Records, part: PartName | None) -> Records:
     if part == "all" or (part is None and not any(record.part for record in records)):
         return records
     chosen = records.part(part or "test")
+    if part is None and not chosen:  # nobody said test: the only part that there is
+        there_are = [name for name in PARTS if records.part(name)]
+        chosen = records.part(there_are[0]) if len(there_are) == 1 else chosen
     if not chosen:
         there = ", ".join(sorted({record.part for record in records if record.part})) or "no parts"
         raise check.DataError(check.sentence(records.name, f"a {part or 'test'} part", there, "Say --part all"))

@@ -77,6 +77,7 @@ def prepare(
         parts = split(audit, wanted, earlier(wanted))
         found = pretrained.backbone(spec.model)
         found_boxes = detectors.wanted(spec.model, parts[0].labels)
+        _refuse_without_objects(parts[0], found_boxes)
         image = spec.data.image or resolve.image_size(audit, found.recipe.input if found else ())
         if found_boxes and spec.data.image is None and image is not None:
             image = (*detectors.image_size(parts[0], found_boxes[0], audit), image[2])
@@ -93,14 +94,21 @@ def prepare(
         raise check.SettingError(spec.located(str(error))) from None
 
 
+def _refuse_without_objects(training: Records, tasks: Sequence[str]) -> None:
+    for task in tasks:
+        if not any(len(one.targets.get(task, ())) for one in training):  # type: ignore[arg-type]
+            got = f"{len(training)} images without any"
+            raise check.DataError(check.sentence(f"{training.name}: {task}", "labelled objects to learn", got))
+
+
 def _resolved(
-    asked: ModelSpec, model: ModelSpec, shape: tuple[int, ...], training: Records
+    asked: ModelSpec, model: ModelSpec, shape: tuple[int, ...], training: Records, trained: Recipe | None = None
 ) -> tuple[Recipe, Mapping[str, Anchors]]:
     """The recipe, its detectors on maps that suit their boxes, where none were asked for, and with fitted anchors."""
     recipe = resolve.resolve(model, shape, training.labels)
     tasks = detectors.wanted(asked, training.labels)
     unasked = [task for task in tasks if (asked.tasks or {}).get(task) is None]
-    return detectors.with_anchors(detectors.suited(recipe, training, unasked), training)
+    return detectors.with_anchors(detectors.suited(recipe, training, unasked, trained), training)
 
 
 def _with_usual_plan(prepared: Prepared, asked: Spec) -> Prepared:
@@ -109,10 +117,13 @@ def _with_usual_plan(prepared: Prepared, asked: Spec) -> Prepared:
     if "train" in asked.model_fields_set:
         return prepared
     trained, validated = spec.model.weights is not None, bool(prepared.parts[1])
-    plan = detectors.usual_plan(prepared.recipe, trained=trained, validated=validated)
+    examples = len(prepared.parts[0])
+    plan = detectors.usual_plan(prepared.recipe, examples, trained=trained, validated=validated)
     spec = spec.model_copy(update={"train": plan})
     if "augment" not in spec.data.model_fields_set:
-        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"augment": dict(detectors.AUGMENT)})})
+        spec = spec.model_copy(
+            update={"data": spec.data.model_copy(update={"augment": detectors.augment(prepared.recipe)})}
+        )
     return replace(prepared, spec=spec)
 
 
@@ -130,6 +141,8 @@ def _with_last(spec: Spec, last: Mapping[str, Any]) -> Spec:
         raise check.SettingError(check.sentence(f"train: {', '.join(last)}", "a stage fit to give it to", got))
     stage = spec.train[place]
     kept = {name: getattr(stage, name) for name in stage.model_fields_set}
+    if isinstance(epochs := last.get("epochs"), int) and kept.get("warmup", 0) > epochs > 0:
+        kept["warmup"] = epochs / 4  # what was meant for many epochs
     changed = validated(FitSpec, kept | dict(last))
     return spec.model_copy(update={"train": (*spec.train[:place], changed, *spec.train[place + 1 :])})
 
@@ -164,8 +177,8 @@ def _continued(
     if "learner" not in model.model_fields_set:
         own = ModelSpec.of(found.recipe)
         model = model.model_copy(update={name: getattr(own, name) for name in ("stem", "learner", "conventions")})
-    recipe, anchors = _resolved(spec.model, model, image, parts[0])
-    settings = pretrained.load(recipe.build(seed=0), found)
+    recipe, anchors = _resolved(spec.model, model, image, parts[0], found.recipe)
+    settings = pretrained.load(recipe.build(seed=0), recipe, found)
     preprocessing = pretrained.preprocessing(settings, image, spec.data.scaling)
     if model.weights is not None:
         model = model.model_copy(update={"weights": pretrained.written(found, model.weights)})
@@ -222,7 +235,7 @@ def _checked(prepared: Prepared) -> Prepared:
     for part in filter(None, prepared.parts):
         for task in recipe.tasks:
             several = data.most_boxes(part, task) if task in detect.detectors(recipe) else None
-            data.to_array(part, task, several=several)  # has every example a target that the head can learn?
+            _check_targets(prepared.audit, part, task, several)
     recipe.count(auxiliaries=True)  # builds it, without weights: are the images large enough for its strides?
     checking.check_plan(spec, recipe, prepared.parts)
     if spec.ship is not None and (refusal := ship.cannot_export()) is not None:
@@ -233,10 +246,23 @@ def _checked(prepared: Prepared) -> Prepared:
     return replace(prepared, spec=written)
 
 
+def _check_targets(audit: data.Audit, part: Records, task: str, several: int | None) -> None:
+    """Refuse a part of which an example has no target that the head can learn; with what the audit says of all such."""
+    try:
+        data.to_array(part, task, several=several)
+    except check.DataError as error:
+        wrong = [one for one in audit.findings if one.kind == "label" and one.severity == "severe"]
+        said = next((one for one in wrong if any(str(error).startswith(f"{file}: {task}") for file in one.files)), None)
+        if said is None:
+            raise
+        raise check.DataError(f"{audit.records.name}: {said.message}, such as {error}. {said.remedy}") from None
+
+
 def _written_out(spec: Spec, recipe: Recipe, scaling: str, examples: int) -> Spec:
     """The spec with the sizes, scaling and parts that were chosen, so that it means the same wherever it is read."""
     image = recipe.input if len(recipe.input) == 3 else None
-    batch = spec.data.batch or resolve.batch_size(examples)
+    most = detectors.MOST_BATCH if detect.detectors(recipe) else examples
+    batch = spec.data.batch or min(resolve.batch_size(examples), most)
     section = spec.data.model_copy(update={"image": image, "scaling": scaling, "batch": batch})
     kept = {"weights": spec.model.weights, "precision": spec.model.precision}
     model = ModelSpec.of(recipe).model_copy(update=kept)

@@ -9,6 +9,7 @@ from typing import Any
 
 from lensmith import check, data, ship
 from lensmith.compose import Chain, Recipe, weights, zoo
+from lensmith.compose.detection import DETECTORS
 from lensmith.runs.spec import ModelSpec, WeightsSpec
 from lensmith.ship.published import file_of
 
@@ -52,14 +53,38 @@ def backbone(model: ModelSpec) -> Backbone | None:
     return Backbone(zoo.get(row), row, file, published.preprocessing if published else None)
 
 
-def load(model: Any, found: Backbone) -> Mapping[str, Any]:
+def load(model: Any, recipe: Recipe, found: Backbone) -> Mapping[str, Any]:
     """Put the weights in their places, all but those of the heads; the preprocessing they were trained with.
+
+    Args:
+        model: which gets them.
+        recipe: of the model.
+        found: where they are.
 
     Raises:
         DataError: the file does not fit the model; names the weight.
     """
-    report = weights.load(model, found.row, found.file, head=False)
+    if not any(isinstance(task, DETECTORS) for task in recipe.tasks.values()):
+        report = weights.load(model, found.row, found.file, head=False)
+    else:  # whose backbone ends where the last of its maps is read, while the file may go on
+        whole = found.recipe.build(seed=0)
+        report = weights.load(whole, found.row, found.file, head=False)
+        _copy(whole, model, found.file)
     return weights.trained_with(report) if found.settings is None else found.settings
+
+
+def _copy(whole: Any, model: Any, file: Path) -> None:
+    """Give a model the weights of another's layers of the same names, but for the heads."""
+    known = {weight.path: weight for weight in whole.weights}
+    for weight in model.weights:
+        if weight.path.startswith("task-"):
+            continue
+        shape = tuple(weight.shape)
+        there = known.get(weight.path)
+        if there is None or tuple(there.shape) != shape:
+            got = "none" if there is None else f"one of shape {tuple(there.shape)}"
+            raise check.DataError(check.sentence(str(file), f"{weight.path} of shape {shape}", got))
+        weight.assign(there)
 
 
 def preprocessing(settings: Mapping[str, Any], image: tuple[int, int, int], asked: str | None) -> data.Preprocessing:

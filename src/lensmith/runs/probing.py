@@ -12,6 +12,7 @@ from typing import Any
 from lensmith import check, data, probe
 from lensmith.backend import keras
 from lensmith.probe import Subject, Wanted
+from lensmith.probe.looking import without_classes
 from lensmith.records import Record, Records
 from lensmith.runs.data_spec import DataSpec
 from lensmith.runs.folder import write_text
@@ -55,7 +56,7 @@ def look_inside(
         folder: below which a folder is written for each image and for the data set, and a page for all of them.
         images: files.
         source: a data set; its unreadable examples are set aside.
-        wanted: what to look at.
+        wanted: what to look at; of a head that finds objects, what explains a class is left out, with a note.
         tell: makes a progress bar for what takes long.
 
     Returns:
@@ -67,6 +68,9 @@ def look_inside(
         DataError: an image cannot be read.
     """
     wanted = wanted or Wanted()
+    note = ""
+    if images or wanted.show:
+        wanted, note = without_classes(subject, wanted)
     _check_folder(folder)
     if images and subject.preprocessing.image is None:
         got = f"one that takes rows of {subject.preprocessing.columns} numbers"
@@ -82,7 +86,7 @@ def look_inside(
         remedy = "Looks of a data set need one: --data DATA; looks of an image need an IMAGE"
         raise check.SettingError(check.sentence("probe", "something to look at", ", ".join(wanted.show), remedy))
     looks = _written(folder, seen)
-    facts = {"preprocessing": subject.preprocessing.to_dict(), "notes": list(subject.notes)}
+    facts = {"preprocessing": subject.preprocessing.to_dict(), "notes": [*subject.notes, *filter(None, [note])]}
     return _paged(folder, subject.name, looks, tuple(one.look for one in seen)) | facts
 
 
@@ -164,9 +168,10 @@ def _said(subject: Subject, image: Path) -> tuple[Said, ...]:
     outputs = subject.predict([image])
     found = []
     for task, labels in subject.labels.items():
-        if labels.kind in RESULT_KINDS and outputs[task].ndim == 2:
+        kind = next((one for one in RESULT_KINDS if one == labels.kind), None)
+        if kind is not None and outputs[task].ndim == 2:
             scored = named(outputs[task][0], labels, top=5)
-            found.append(Said(task, labels.kind, tuple((one.label, one.score) for one in scored)))
+            found.append(Said(task, kind, tuple((one.label, one.score) for one in scored)))
     return tuple(found)
 
 

@@ -70,7 +70,7 @@ def resolve(model: ModelSpec, shape: tuple[int, ...], labels: Mapping[str, Label
         SettingError: names the part; a task without labels, or a head that does not fit them.
     """
     if isinstance(model.learner, str):
-        start = zoo.get(_learner(model, model.learner, shape, labels))
+        start = _start(model, model.learner, shape, labels)
     else:
         start = Recipe(
             input=shape,
@@ -89,11 +89,11 @@ def resolve(model: ModelSpec, shape: tuple[int, ...], labels: Mapping[str, Label
     return replace(start, input=shape, tasks=tasks, auxiliaries=_auxiliaries(model, start, tasks))
 
 
-def _learner(model: ModelSpec, name: str, shape: tuple[int, ...], labels: Mapping[str, Labels]) -> str:
+def _start(model: ModelSpec, name: str, shape: tuple[int, ...], labels: Mapping[str, Labels]) -> Recipe:
     """The row of the zoo: the one asked for, or one that suits the data."""
     if "learner" not in model.model_fields_set and len(shape) == 3 and detectors.wanted(model, labels):
-        return detectors.LEARNER
-    return "dense-regressor" if name == "compact" and len(shape) == 1 else name
+        return detectors.start(shape)
+    return zoo.get("dense-regressor" if name == "compact" and len(shape) == 1 else name)
 
 
 def _auxiliaries(model: ModelSpec, start: Recipe, tasks: Mapping[str, Task]) -> tuple[Auxiliary, ...]:

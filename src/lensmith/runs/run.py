@@ -211,7 +211,7 @@ def _trained(
     recipe = resolve.resolve(spec.model, preprocessing.shape, parts[0].labels)
     model = precision.build(recipe, spec.model.precision, seed=spec.seed)
     if (found := pretrained.backbone(spec.model)) is not None:
-        pretrained.load(model, found)
+        pretrained.load(model, recipe, found)
     used = precision.used(model, recipe, spec.model.precision)
     saved = ship.Saved(used, recipe, parts[0].labels, preprocessing)
     with stopped.noted(folder):

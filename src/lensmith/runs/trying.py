@@ -37,13 +37,16 @@ def advise(prepared: Prepared, *, progress: train.Progress | None = None) -> reu
     Each way is trained for the same few epochs and measured on the validation part. Nothing is written.
 
     Raises:
-        SettingError: the spec begins from no weights, or there is no validation part.
+        SettingError: the spec begins from no weights, there is no validation part, or a task is a detector.
     """
     spec, recipe = prepared.spec, prepared.recipe
     if spec.model.weights is None:
         raise check.SettingError(check.sentence("--advise", "trained weights to begin from", "none", "Say --from"))
     if not prepared.parts[1]:
         raise check.SettingError(check.sentence("--advise", "a validation part to measure on", "none"))
+    if found := detect.detectors(recipe):
+        expected = "tasks with one target of one size an image"
+        raise check.SettingError(check.sentence("--advise", expected, f"the detector {found[0]!r}"))
     return reuse.compare(
         lambda: _model(prepared),
         lambda: compose.logits(precision.build(recipe, spec.model.precision, seed=spec.seed, auxiliaries=False)),
@@ -59,7 +62,7 @@ def _model(prepared: Prepared) -> Any:
     """The model as a run begins with it; its outputs are logits."""
     model = precision.build(prepared.recipe, prepared.spec.model.precision, seed=prepared.spec.seed)
     if (found := pretrained.backbone(prepared.spec.model)) is not None:
-        pretrained.load(model, found)
+        pretrained.load(model, prepared.recipe, found)
     return compose.logits(model)
 
 

@@ -175,8 +175,16 @@ def _session(content: bytes, path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a dozen classes of errors of its own, with no common one
-        reason = " ".join(str(error).split())
-        raise check.DataError(f"{path}: not an ONNX file that can be run: {reason}") from error
+        if type(error).__name__ == "InvalidProtobuf":  # a file of some other kind
+            raise _no_onnx(path) from error
+        raise check.DataError(f"{path}: not an ONNX file that can be run: {check.reason(error)}") from error
+
+
+def _no_onnx(path: Path) -> check.DataError:
+    expected = "a run, a saved model, an artifact (.onnx) or a Darknet network (.cfg)"
+    darknet = path.suffix.lower() == ".weights"
+    remedy = "Name the .cfg, and this file with --weights" if darknet else ""
+    return check.DataError(check.sentence(str(path), expected, "not an ONNX file that can be run", remedy))
 
 
 def name_of(example: Example, index: int) -> str:

@@ -103,38 +103,42 @@ resize_taps (before, after) => (index, weight)
 }
 """
 
-# Between the two nearest pixels, in steps of 1/(2 after) of a pixel.
+# The same between the two nearest pixels, as OpenCV has it for whole levels: positions are rounded to float32, and the
+# weights of each pair to 11 bits.
 _LINEAR_TAPS = """
 <domain: "lensmith", opset_import: ["": OPSET]>
-resize_taps (before, after) => (index, weight)
+linear_taps (before, after, unit) => (first, second, near, far)
 {
     zero = Constant <value_int = 0> ()
     one = Constant <value_int = 1> ()
-    two = Constant <value_int = 2> ()
-    last = Constant <value_ints = [-1]> ()
-    second = Constant <value_ints = [1]> ()
-    to_range = Range(zero, after, one)
-    to = Unsqueeze(to_range, last)
-    steps = Mul(after, two)
-    to_twice = Mul(to, two)
-    to_middle = Add(to_twice, one)
-    to_scaled = Mul(to_middle, before)
-    centre = Sub(to_scaled, after)
-    centre_positive = Add(centre, steps)
-    floor_positive = Div(centre_positive, steps)
-    first = Sub(floor_positive, one)
-    offsets = Range(zero, two, one)
-    pixel = Add(first, offsets)
-    pixel_centre = Mul(pixel, steps)
-    gap = Sub(centre, pixel_centre)
-    gap_positive = Abs(gap)
-    gap_rest = Sub(steps, gap_positive)
-    gap_float = Cast <to = 1> (gap_rest)
-    steps_float = Cast <to = 1> (steps)
-    weight_row = Div(gap_float, steps_float)
+    half = Constant <value = double {0.5}> ()
+    whole = Constant <value = double {1.0}> ()
+    bits = Constant <value = float {2048.0}> ()
+    one_float = Constant <value = float {1.0}> ()
+    to = Range(zero, after, one)
+    to_double = Cast <to = 11> (to)
+    before_double = Cast <to = 11> (before)
+    after_double = Cast <to = 11> (after)
+    grown = Div(after_double, before_double)
+    scale = Div(whole, grown)
+    to_middle = Add(to_double, half)
+    to_scaled = Mul(to_middle, scale)
+    centre_double = Sub(to_scaled, half)
+    centre = Cast <to = 1> (centre_double)
+    floor = Floor(centre)
+    share = Sub(centre, floor)
+    rest = Sub(one_float, share)
+    near_bits = Mul(rest, bits)
+    far_bits = Mul(share, bits)
+    near_whole = Round(near_bits)
+    far_whole = Round(far_bits)
+    near = Mul(near_whole, unit)
+    far = Mul(far_whole, unit)
+    pixel = Cast <to = 7> (floor)
+    next = Add(pixel, one)
     border = Sub(before, one)
-    index = Clip(pixel, zero, border)
-    weight = Unsqueeze(weight_row, second)
+    first = Clip(pixel, zero, border)
+    second = Clip(next, zero, border)
 }
 """
 
@@ -175,6 +179,59 @@ preprocess (uint8[batch, height, width, CHANNELS] images) => (float[batch, HEIGH
 }
 """
 
+_IMAGES_LINEAR = """
+<ir_version: 10, opset_import: ["": OPSET, "lensmith": 1]>
+preprocess (uint8[batch, height, width, CHANNELS] images) => (float[batch, HEIGHT, WIDTH, CHANNELS] scaled)
+<int64 new_height = {HEIGHT}, int64 new_width = {WIDTH}, int64[2] column = {-1, 1}, int64[3] cube = {-1, 1, 1},
+ float across_unit = {0.0625}, float down_unit = {0.0000152587890625}, float quarter = {0.25}, float half = {0.5},
+ int64[CHANNELS] order = {ORDER}>
+{
+    size = Shape(images)
+    axis_1 = Constant <value_int = 1> ()
+    axis_2 = Constant <value_int = 2> ()
+    old_height = Gather(size, axis_1)
+    old_width = Gather(size, axis_2)
+    top, bottom, top_weight, bottom_weight = lensmith.linear_taps(old_height, new_height, down_unit)
+    left, right, left_weight, right_weight = lensmith.linear_taps(old_width, new_width, across_unit)
+    left_factor = Reshape(left_weight, column)
+    right_factor = Reshape(right_weight, column)
+    top_factor = Reshape(top_weight, cube)
+    bottom_factor = Reshape(bottom_weight, cube)
+
+    # OpenCV's own steps for whole levels, first across, then down: each sum loses its last bits as it does there. Its
+    # shifts by 4 and by 16 bits stand in the weights.
+    upper = Gather <axis = 1> (images, top)
+    upper_left = Gather <axis = 2> (upper, left)
+    upper_right = Gather <axis = 2> (upper, right)
+    upper_left_float = Cast <to = 1> (upper_left)
+    upper_right_float = Cast <to = 1> (upper_right)
+    upper_near = Mul(upper_left_float, left_factor)
+    upper_far = Mul(upper_right_float, right_factor)
+    upper_sum = Add(upper_near, upper_far)
+    upper_row = Floor(upper_sum)
+    lower = Gather <axis = 1> (images, bottom)
+    lower_left = Gather <axis = 2> (lower, left)
+    lower_right = Gather <axis = 2> (lower, right)
+    lower_left_float = Cast <to = 1> (lower_left)
+    lower_right_float = Cast <to = 1> (lower_right)
+    lower_near = Mul(lower_left_float, left_factor)
+    lower_far = Mul(lower_right_float, right_factor)
+    lower_sum = Add(lower_near, lower_far)
+    lower_row = Floor(lower_sum)
+    top_product = Mul(upper_row, top_factor)
+    top_whole = Floor(top_product)
+    bottom_product = Mul(lower_row, bottom_factor)
+    bottom_whole = Floor(bottom_product)
+    both = Add(top_whole, bottom_whole)
+    quarters = Mul(both, quarter)
+    rounded = Add(quarters, half)
+    resized = Floor(rounded)
+    ordered = Gather <axis = 3> (resized, order)
+    multiplied = Mul(ordered, multiplier)
+    scaled = Add(multiplied, offset)
+}
+"""
+
 _ROWS = """
 <ir_version: 10, opset_import: ["": OPSET]>
 preprocess (float[batch, CHANNELS] rows) => (float[batch, CHANNELS] scaled)
@@ -198,8 +255,9 @@ def entry(preprocessing: Preprocessing) -> Any:
     from onnx import inliner, numpy_helper, parser
 
     *size, channels = preprocessing.shape
-    taps = _LINEAR_TAPS if preprocessing.resize == "linear" else _RESIZE_TAPS
-    text = _IMAGES + taps if size else _ROWS
+    linear = preprocessing.resize == "linear"
+    images = _IMAGES_LINEAR + _LINEAR_TAPS if linear else _IMAGES + _RESIZE_TAPS
+    text = images if size else _ROWS
     order = range(channels)[::-1] if preprocessing.turned else range(channels)
     values = {
         "OPSET": OPSET,
@@ -210,10 +268,18 @@ def entry(preprocessing: Preprocessing) -> Any:
     }
     for name, value in values.items():
         text = text.replace(name, str(value))
+    if linear and not preprocessing.turned:  # what would change nothing takes time nevertheless
+        text = text.replace("ordered = Gather <axis = 3> (resized, order)", "ordered = Identity(resized)")
+    if linear and not preprocessing.affine()[1].any():
+        text = text.replace("scaled = Add(multiplied, offset)", "scaled = Identity(multiplied)")
     # Runtimes vary in how well they take functions; inlined, none is left.
     model = inliner.inline_local_functions(parser.parse_model(text))
     del model.opset_import[1:]
     for name, array in zip(("multiplier", "offset"), preprocessing.affine(), strict=True):
-        column = array[:, None] if size else array  # channels stand before the height there
+        column = array[:, None] if size and not linear else array  # channels stand before the height there
         model.graph.initializer.append(numpy_helper.from_array(column, name))
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [one for one in model.graph.initializer if one.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
     return model

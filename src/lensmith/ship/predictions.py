@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lensmith import check
-from lensmith.boxes import convert
+from lensmith.boxes import clip, convert
 from lensmith.data.targets import image_size
 from lensmith.records import Labels, Record
 from lensmith.ship.artifact import Example, name_of
@@ -30,7 +30,7 @@ class Scored:
 class Found(Scored):
     """An object that was found: its class, its score 0..1, and its box, x1, y1, x2, y2 in pixels of the upright image.
 
-    A box may reach beyond the image a little: it is where the object is thought to end.
+    The box is cut at the image's edges.
     """
 
     box: tuple[float, float, float, float]
@@ -43,7 +43,7 @@ class Prediction:
     Args:
         source: the file, or what else names the example.
         tasks: for each task the names with their probabilities, most probable first; numbers in their own order; of a
-            task that finds objects all that were found as :class:`Found`, the best first.
+            task that finds objects all that were found as :class:`Found`, the best first, none outside the image.
     """
 
     source: str
@@ -94,10 +94,15 @@ def _answer(values: np.ndarray, labels: Labels, example: Example, *, top: int) -
         # A point is a box without extent.
         return _points(convert(np.tile(values.reshape(-1, 2), 2), "rel_xyxy", "xyxy", size=size)[:, :2], labels)
     if values.ndim == 1:  # the one box of a localiser
-        return named(convert(values, "rel_xyxy", "xyxy", size=size), labels, top=top)
+        return named(_inside(convert(values, "rel_xyxy", "xyxy", size=size), size), labels, top=top)
     rows = values[values[:, 5] >= 0]
-    boxes = convert(rows[:, :4], "rel_xyxy", "xyxy", size=size)
-    return tuple(_object(row, box, labels) for row, box in zip(rows, boxes, strict=True))
+    boxes = _inside(convert(rows[:, :4], "rel_xyxy", "xyxy", size=size), size)
+    there = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
+    return tuple(_object(row, box, labels) for row, box in zip(rows[there], boxes[there], strict=True))
+
+
+def _inside(boxes: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    return boxes if size is None else clip(boxes, size)
 
 
 def _object(row: np.ndarray, box: np.ndarray, labels: Labels) -> Found:

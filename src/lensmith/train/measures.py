@@ -49,6 +49,16 @@ def directions(objectives: Mapping[str, Objective]) -> dict[str, Direction]:
     }
 
 
+def leading(objectives: Mapping[str, Objective]) -> tuple[str, ...]:
+    """The name of the first value of each measure, which is the one that tells most."""
+    several = len(objectives) > 1
+    return tuple(
+        f"{task}_{next(iter(measure.directions))}" if several else next(iter(measure.directions))
+        for task, objective in objectives.items()
+        for measure in objective.measures
+    )
+
+
 class Gathered:
     """The measures of all tasks over one pass.
 

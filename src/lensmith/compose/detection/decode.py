@@ -31,7 +31,10 @@ class Decode(keras.layers.Layer):  # type: ignore[misc]
 
     Shapes:
         ``(batch, N, 5 + C)`` in: tx, ty, tw, th, to, classes; out: x1, y1, x2, y2 (shares of the image, not clipped),
-        objectness, class scores.
+        objectness, class scores. Always float32.
+
+    Raises:
+        SettingError: it is called on another number of candidates than its maps have.
     """
 
     def __init__(
@@ -42,15 +45,15 @@ class Decode(keras.layers.Layer):  # type: ignore[misc]
         sqrt: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(**{**options, "dtype": "float32"})  # a box is no place to save bits
         self.grids = tuple(one if isinstance(one, Grid) else Grid.from_dict(dict(one)) for one in grids)
         self.kind = check.one_of("decode.kind", kind, KINDS)
         self.softmax, self.sqrt = bool(softmax), bool(sqrt)
         self.candidates = Candidates.of(self.grids)
 
     def call(self, inputs: Tensor) -> Tensor:
-        ops = keras.ops
-        x = ops.cast(inputs, "float32")  # a box is no place to save bits
+        ops, x = keras.ops, inputs
+        self._check_count(x.shape)
         centre, size, objectness, classes = x[..., :2], x[..., 2:4], x[..., 4:5], x[..., 5:]
         if self.kind == "anchors":
             bend = ops.convert_to_tensor(self.candidates.scale_xy)
@@ -65,7 +68,14 @@ class Decode(keras.layers.Layer):  # type: ignore[misc]
         return ops.concatenate([centre - size / 2, centre + size / 2, objectness, objectness * classes], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        self._check_count(input_shape)
         return input_shape
+
+    def _check_count(self, shape: Sequence[int | None]) -> None:
+        if shape[1] is not None and shape[1] != len(self.candidates):
+            expected = f"{len(self.candidates)} candidates, as images of the model's own size have"
+            remedy = "For other sizes take the model's logits"
+            raise check.SettingError(check.sentence(self.name, expected, shape[1], remedy))
 
     def get_config(self) -> dict[str, Any]:
         own = {"grids": [grid.to_dict() for grid in self.grids], "kind": self.kind}

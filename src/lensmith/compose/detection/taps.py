@@ -24,6 +24,7 @@ class Taps:
         self.size = tuple(source.shape[1:3])
         self._named = dict(x) if isinstance(x, Mapping) else {}
         self._source, self._given = source, x
+        self._model: Any = None
         self.last = list(self._named.values())[-1] if self._named else x
 
     def get(self, name: str, place: str) -> Tensor:
@@ -38,14 +39,15 @@ class Taps:
         """
         if name in self._named:
             return self._named[name]
-        model = keras.Model(self._source, self._given)
-        found = views.tap_names(model)
-        layers = {layer.name: layer for layer in model.operations}
-        if name in found or name in layers:
-            return layers[found.get(name, name)].output
-        part = [layer for layer in model.operations if layer.name.startswith(f"{name}-")]
-        if part:
-            return part[-1].output
+        if self._model is None:  # made once for all taps of all heads
+            self._model = keras.Model(self._source, self._given)
+        found = views.tap_names(self._model)
+        maps = [layer for layer in self._model.operations if len(layer.output.shape) == 4]
+        wanted = found.get(name, name)
+        layers = [layer for layer in maps if layer.name == wanted]
+        layers = layers or [layer for layer in maps if layer.name.startswith(f"{name}-")]
+        if layers:
+            return layers[-1].output
         smaller = ", ".join(found) or "none"
         remedy = "Take another backbone or a larger image, or name other taps"
         raise check.SettingError(check.sentence(place, f"feature maps of the backbone ({smaller})", repr(name), remedy))

@@ -152,7 +152,10 @@ class YoloV3:
 
 @dataclass(frozen=True, slots=True)
 class YoloV3Tiny:
-    """The small form of YOLO v3: two scales and few convolutions (``yolov3-tiny.cfg``).
+    """The small form of YOLO v3: two scales and few convolutions.
+
+    As in ``yolov3-tiny.cfg``, but for one more convolution of 1×1 after the finer maps are joined, which makes the
+    3×3 one behind it cheaper.
 
     Arguments as of :class:`YoloV3`.
     """

@@ -7,6 +7,7 @@ from typing import Any
 
 from lensmith import check
 from lensmith.compose.layers import Maker, Tensor
+from lensmith.compose.learners.layer_graph_joins import Product, Route, Shortcut
 from lensmith.compose.learners.layer_graph_plain import (
     Activate,
     AveragePool,
@@ -15,8 +16,6 @@ from lensmith.compose.learners.layer_graph_plain import (
     MaxPool,
     Passing,
     Reorg,
-    Route,
-    Shortcut,
     Upsample,
 )
 from lensmith.compose.learners.layer_graph_records import Connected, Convolution, Local, Norm, whole
@@ -32,6 +31,7 @@ GraphLayer = (
     | Upsample
     | Route
     | Shortcut
+    | Product
     | Reorg
     | Dropout
     | Crop
@@ -48,6 +48,7 @@ GRAPH_LAYERS: dict[str, type] = {
     "upsample": Upsample,
     "route": Route,
     "shortcut": Shortcut,
+    "product": Product,
     "reorg": Reorg,
     "dropout": Dropout,
     "crop": Crop,
@@ -60,7 +61,7 @@ class LayerGraph:
     """Layers by number, from 0: each takes the one before it, or those that it names.
 
     Args:
-        layers: records of :mod:`.layer_graph_records` and :mod:`.layer_graph_plain`.
+        layers: records of :mod:`.layer_graph_records`, :mod:`.layer_graph_plain` and :mod:`.layer_graph_joins`.
         outputs: the places of the layers that tasks read; empty for the last alone.
 
     >>> graph = LayerGraph((Convolution(8, 3, padding=1), MaxPool(2, 2), Convolution(8, 1), Route((1, 2))))
@@ -112,7 +113,9 @@ def layer_name(place: int) -> str:
 def _check_layer(place: str, number: int, layer: Any) -> None:
     if not isinstance(layer, GraphLayer):
         raise check.SettingError(check.sentence(place, "a record of a layer", repr(layer)))
-    named = layer.layers if isinstance(layer, Route) else (layer.source,) if isinstance(layer, Shortcut) else ()
+    named = (
+        layer.layers if isinstance(layer, Route) else (layer.source,) if isinstance(layer, Shortcut | Product) else ()
+    )
     for other in named:
         if other >= number:
             expected = f"layers before this one, 0 to {number - 1}" if number else "no layer, as none is before it"

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +16,15 @@ import absl.logging
 import numpy as np
 
 from lensmith import check
-from lensmith.data.augmentation import mixing, mosaic
 from lensmith.data.augmentation.record import Augment
+from lensmith.data.pipeline import asked
 from lensmith.data.pipeline.assembling import Batch, Examples, Scaling
 from lensmith.data.pipeline.cache import Cache
 from lensmith.data.pipeline.memory import BUDGET, Plan, image_bytes, plan
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.reading import choose_threads, in_memory
-from lensmith.data.targets import check_has, most_boxes, to_array
-from lensmith.records import Labels, Problem, Records
+from lensmith.data.targets import to_array
+from lensmith.records import Problem, Records
 
 
 @contextmanager
@@ -240,10 +240,10 @@ def batches(
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise check.SettingError(check.sentence("seed", "a whole number of at least 0", repr(seed)))
     budget = BUDGET if memory is None else check.positive("memory", memory)
-    labels = _labels(records, tasks)
+    labels = asked.labels(records, tasks)
     if augment is not None:
-        _check_augment(augment, preprocessing, labels, several)
-    rows = _rows(records, labels, several, augment)
+        asked.check_augment(augment, preprocessing, labels, several)
+    rows = asked.rows(records, labels, several, augment)
     examples = Examples(
         records=records,
         preprocessing=preprocessing,
@@ -262,55 +262,10 @@ def batches(
         several=MappingProxyType(rows),
         cache=None if cache is None else Cache(Path(cache)),
     )
-    drawn = _sizes(sizes, labels)
+    drawn = asked.sizes(sizes, labels)
     largest = examples.at(max(drawn, key=math.prod)) if drawn else examples
     made = _plan(largest, min(size, len(records)), budget, choose_threads(records, threads), fixed=not drawn)
     return Batches(examples, size, shuffle, made, _kept(examples) if made.kept else None, drawn)
-
-
-def _sizes(sizes: Sequence[tuple[int, int]], labels: Mapping[str, Labels]) -> tuple[tuple[int, int], ...]:
-    """The sizes to draw from, checked."""
-    made = tuple((check.positive("sizes", height), check.positive("sizes", width)) for height, width in sizes)
-    masks = [task for task, one in labels.items() if one.kind == "mask"]
-    if made and masks:
-        raise check.SettingError(check.sentence("sizes", "tasks whose targets have no size", f"the mask {masks[0]!r}"))
-    return made
-
-
-def _labels(records: Records, tasks: Sequence[str] | None) -> dict[str, Labels]:
-    wanted = tuple(records.labels) if tasks is None else (tasks,) if isinstance(tasks, str) else tuple(tasks)
-    if not wanted:
-        raise check.DataError(f"{records.name}: the records have no targets")
-    labels = {task: records.labels[check.one_of("task", task, records.labels)] for task in wanted}
-    for task, one in labels.items():
-        for record in records if one.kind == "mask" else ():
-            check_has(record, task)
-    return labels
-
-
-def _rows(
-    records: Records, labels: Mapping[str, Labels], several: Sequence[str], augment: Augment | None
-) -> dict[str, int]:
-    """How many rows the targets of each detector have; a mosaic may hold the objects of four images."""
-    for task in several:
-        check.one_of("several", task, [name for name, one in labels.items() if one.kind == "boxes"])
-    images = 4 if augment is not None and augment.mosaic else 1
-    return {task: images * most_boxes(records, task) for task in several}
-
-
-def _check_augment(
-    augment: Augment, preprocessing: Preprocessing, labels: Mapping[str, Labels], several: Sequence[str]
-) -> None:
-    if preprocessing.image is None:
-        raise check.SettingError(check.sentence("augment", "images", "rows of numbers", "Leave it out"))
-    single = [task for task, one in labels.items() if one.kind == "boxes" and task not in several]
-    if augment.mosaic:
-        mosaic.check_kinds(labels)
-        if single:
-            expected, got = "targets that hold several boxes", "batches of one box an image"
-            raise check.SettingError(check.sentence("augment.mosaic", expected, got, "Set augment.mosaic to 0"))
-    if augment.mixes:
-        mixing.check_kinds(labels)
 
 
 def _plan(examples: Examples, size: int, budget: int, threads: int, *, fixed: bool) -> Plan:

@@ -14,14 +14,17 @@ ALIASES: Mapping[str, str] = {
     "max": "maxpool",
     "avg": "avgpool",
     "soft": "softmax",
+    "local_avg": "local_avgpool",
+    "silence": "empty",
 }
 RECURRENT = frozenset({"rnn", "gru", "lstm", "crnn", "conv_lstm", "history"})
 UNSUPPORTED = frozenset(
-    {"deconv", "deconvolutional", "lrn", "normalization", "iseg", "l2norm", "logistic", "sam", "scale_channels"}
-    | {"Gaussian_yolo", "contrastive", "local_avgpool", "reorg3d", "reorg_old", "sample", "implicit_add"}
+    {"deconv", "deconvolutional", "lrn", "normalization", "iseg", "l2norm", "logistic", "Gaussian_yolo"}
+    | {"contrastive", "local_avgpool", "reorg3d", "reorg_old", "sample", "implicit", "implicit_add", "implicit_mul"}
 )
 
 _ANY = "truth onlyforward stopbackward dontsave dontload numload dontloadscales learning_rate smooth train_only_bn"
+_ANY += " stream wait_stream"
 _LOSS = "jitter resize random max map tree thresh truth_thresh ignore_thresh focal_loss label_smooth_eps"
 _KEYS = {
     "net": "batch subdivisions width height channels inputs learning_rate learning_rate_min momentum decay policy"
@@ -31,21 +34,25 @@ _KEYS = {
     " augment_speed sequential_subdivisions try_fix_nan weights_reject_freq equidistant_point loss_scale"
     " contrastive contrastive_jit_flip contrastive_color unsupervised badlabels_rejection_percentage"
     " num_sigmas_reject_badlabels badlabels_reject_threshold seq_scales adversarial_lr attention"
-    " workspace_size_limit_MB init_sequential_subdivisions use_cuda_graph no_img_aug",
+    " workspace_size_limit_MB init_sequential_subdivisions use_cuda_graph no_img_aug"
+    " sgdr_cycle sgdr_mult max_chart_loss",
     "convolutional": "filters size stride pad padding groups activation batch_normalize binary xnor flipped dot"
-    " dilation stride_x stride_y antialiasing assisted_excitation share_index deform rotate tree_stretch"
+    " dilation stride_x stride_y antialiasing assisted_excitation share_index deform rotate stretch"
     " sway stretch_sway cbn batch_normalize_type use_bin_output bin_output angle grad_centr reverse coordconv",
     "connected": "output activation batch_normalize",
     "local": "filters size stride pad activation",
-    "maxpool": "size stride stride_x stride_y padding maxpool_depth out_channels antialiasing",
+    "maxpool": "size stride stride_x stride_y padding maxpool_depth out_channels antialiasing maxpool_zero_nonmax",
     "avgpool": "",
     "upsample": "stride scale",
     "route": "layers groups group_id",
     "shortcut": "from activation alpha beta weights_type weights_normalization",
+    "sam": "from activation",
+    "scale_channels": "from activation scale_wh",
     "reorg": "stride reverse flatten extra",
     "dropout": "probability dropblock dropblock_size_abs dropblock_size_rel",
     "crop": "crop_height crop_width flip angle saturation exposure shift noadjust",
     "activation": "activation",
+    "empty": "",
     "batchnorm": "",
     "softmax": "groups temperature tree spatial noloss",
     "cost": "type scale ratio",
@@ -64,10 +71,10 @@ KEYS: Mapping[str, frozenset[str]] = {kind: frozenset(f"{keys} {_ANY}".split()) 
 ONLY: Mapping[str, Mapping[str, float]] = {
     "convolutional": {
         **dict.fromkeys(("binary", "xnor", "flipped", "antialiasing", "assisted_excitation", "deform", "rotate"), 0),
-        **dict.fromkeys(("stretch", "stretch_sway", "sway", "coordconv", "reverse", "use_bin_output"), 0),
+        **dict.fromkeys(("stretch", "stretch_sway", "sway", "coordconv", "reverse", "bin_output"), 0),
         "dilation": 1,
     },
-    "maxpool": {"maxpool_depth": 0, "antialiasing": 0},
+    "maxpool": {"maxpool_depth": 0, "antialiasing": 0, "maxpool_zero_nonmax": 0},
     "shortcut": {"alpha": 1, "beta": 1},
     "reorg": {"reverse": 0, "flatten": 0, "extra": 0},
     "softmax": {"groups": 1, "spatial": 0},
@@ -75,3 +82,5 @@ ONLY: Mapping[str, Mapping[str, float]] = {
     "region": {"coords": 4, "background": 0, "log": 0, "sqrt": 0},
     "yolo": {"new_coords": 0},
 }
+# Settings that change it and cannot be had at all.
+NEVER: Mapping[str, tuple[str, ...]] = {"convolutional": ("share_index",)}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from lensmith import check
 from lensmith.detect.darknet.cfg import Cfg, Section
-from lensmith.detect.darknet.cfg_keys import ONLY
+from lensmith.detect.darknet.cfg_keys import NEVER, ONLY
 from lensmith.detect.darknet.cfg_makers import ENDS, MAKERS, WINDOW, Shape, Step, check_numbers
 
 MOST_SIDE = 16_384  # pixels of the input
@@ -49,7 +49,7 @@ def steps(cfg: Cfg) -> tuple[Step, ...]:
         made.append(Step(section, result.record, shape, result.shape, result.floats))
         shape = result.shape
         check_numbers(section, shape)
-        if sum(step.floats for step in made[-1:]) > MOST_FLOATS:
+        if result.floats > MOST_FLOATS:
             raise _heavy(section)
     if sum(step.floats for step in made) > MOST_FLOATS:
         raise _heavy(cfg.net)
@@ -65,6 +65,9 @@ def _check_only(section: Section) -> None:
     for key, value in ONLY.get(section.kind, {}).items():
         if section.number(key, value) != value:
             raise section.wrong(key, f"{value:g}, or no such setting", section.text(key, ""))
+    for key in NEVER.get(section.kind, ()):
+        if key in section.settings:
+            raise section.wrong(key, "no such setting", section.text(key, ""))
     stride = section.whole("stride", 1, 1, WINDOW) if section.kind in ("convolutional", "maxpool") else 1
     for key in ("stride_x", "stride_y"):
         if key in section.settings and section.whole(key, stride) != stride:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lensmith import check
 from lensmith.compose.learners.layer_graph import GraphLayer
+from lensmith.compose.learners.layer_graph_joins import Product, Route, Shortcut
 from lensmith.compose.learners.layer_graph_plain import (
     Activate,
     AveragePool,
@@ -19,8 +20,6 @@ from lensmith.compose.learners.layer_graph_plain import (
     MaxPool,
     Passing,
     Reorg,
-    Route,
-    Shortcut,
     Upsample,
 )
 from lensmith.compose.learners.layer_graph_records import GRAPH_ACTIVATIONS, Connected, Convolution, Local, Norm
@@ -244,6 +243,21 @@ def _check_sum(section: Section, own: tuple[int, int, int], other: tuple[int, in
         raise section.wrong("from", expected, f"{other[0]}×{other[1]}")
 
 
+def _product(section: Section, source: Shape, before: Sequence[Step]) -> Made:
+    """Of [sam], two feature maps of one size; of [scale_channels], factors for channels or pixels of the other."""
+    places = _named(section, "from", before)
+    if len(places) > 1:
+        raise section.wrong("from", "one layer", len(places))
+    own, other = _image(section, source), _image(section, before[places[0]].shape)
+    wanted = other if section.kind == "sam" else (1, 1, other[2])
+    if section.kind != "sam" and section.whole("scale_wh", 0):
+        wanted = (*other[:2], 1)
+    if own != wanted:
+        expected = f"feature maps of {written(wanted)} from the layer before"
+        raise section.wrong("from", expected, written(own))
+    return Made(Product(places[0], _activation(section, "linear")), other)
+
+
 # --- ends ----------------------------------------------------------------------------------------------------------
 
 
@@ -272,8 +286,10 @@ MAKERS: Mapping[str, Callable[[Section, Shape, Sequence[Step]], Made]] = {
     "dropout": _dropout,
     "crop": _crop,
     "activation": _activate,
+    "empty": _activate,
     "route": _route,
     "shortcut": _shortcut,
+    **dict.fromkeys(("sam", "scale_channels"), _product),
     "softmax": _softmax,
     **dict.fromkeys(("yolo", "region", "detection", "cost"), _end),
 }

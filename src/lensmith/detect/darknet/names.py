@@ -34,7 +34,11 @@ def read_names(path: Path, classes: int | None = None) -> tuple[str, ...]:
         raise check.DataError(check.sentence(place, "the name of a class", "an empty line"))
     names = [line for line in lines if line]
     if not names or (classes is not None and len(names) != classes):
-        expected = "class names, one a line" if classes is None else f"{classes:,} names, as the network has classes"
+        expected = (
+            "class names, one a line"
+            if classes is None
+            else f"{classes:,} name{'s' * (classes != 1)}, as the network has classes"
+        )
         raise check.DataError(check.sentence(str(path), expected, f"{len(names):,}"))
     return _told_apart(names)
 

@@ -36,6 +36,9 @@ from lensmith.compose.recipe import Recipe, assemble
 
 Array = np.ndarray[Any, Any]
 
+_TRANSPOSED = 1000  # a major or minor version above it
+_LATEST = 100  # no part of a version is larger: such a file is none of weights
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -52,7 +55,7 @@ class Header:
     @property
     def transposed(self) -> bool:
         """Whether the weights of connected layers stand as (in, out)."""
-        return max(self.version[:2]) > 1000
+        return max(self.version[:2]) > _TRANSPOSED
 
     @property
     def layout(self) -> str:
@@ -80,9 +83,14 @@ class Header:
         """The header that some bytes begin with.
 
         Raises:
-            DataError: there are too few.
+            DataError: there are too few, or they are of no version of Darknet.
         """
         version = struct.unpack("<iii", content[:12]) if len(content) >= 12 else (0, 0, 0)
+        # Above 1000 is a mark, not a version: the weights of connected layers are transposed.
+        plain = [part - _TRANSPOSED if part > _TRANSPOSED else part for part in version[:2]]
+        if min(version) < 0 or max(*plain, version[2]) > _LATEST:
+            got = f"a header of version {'.'.join(map(str, version))}"
+            raise check.DataError(check.sentence(place, "weights of Darknet, such as of version 0.2.5", got))
         layout = Header(version).layout
         size = struct.calcsize(layout)
         if len(content) < size:
@@ -196,10 +204,10 @@ def _read(path: Path, model: Any, recipe: Recipe, layers: int | None) -> tuple[H
         count = math.prod(part.shape)
         given = numbers[start : start + count]
         if len(given) < count:
-            expected = f"{count:,} numbers for its {part.name}"
-            remedy = "The file is cut short, is of another network, or is of its first layers only: say how many"
-            got = f"{len(given):,}, and then the file ends"
-            raise check.DataError(check.sentence(f"{path}: {layer_name(part.place)}", expected, got, remedy))
+            layer = layer_name(part.place)
+            expected = f"{_several(count, 'number')} for its {part.name}"
+            remedy = f"The file ends in {layer}; is it of another .cfg, or was it cut short?"
+            raise check.DataError(check.sentence(f"{path}: {layer}", expected, f"{len(given):,}", remedy))
         if not np.isfinite(given).all():
             got = f"{int((~np.isfinite(given)).sum()):,} that are not"
             place = f"{path}: {layer_name(part.place)}"
@@ -208,10 +216,15 @@ def _read(path: Path, model: Any, recipe: Recipe, layers: int | None) -> tuple[H
         start += count
     if start < len(numbers) or rest:
         last = layer_name(parts[-1].place) if parts else "the header"
-        expected = f"{start:,} numbers, the last of them for {last}"
-        got = f"{len(numbers) - start:,} more" + f" and {rest} bytes" * bool(rest)
-        raise check.DataError(check.sentence(str(path), expected, got, "The file is of another network"))
+        expected = f"{_several(start, 'number')}, the last of them for {last}"
+        beyond = {"number": len(numbers) - start, "byte": rest}
+        got = " and ".join(_several(count, unit) for unit, count in beyond.items() if count)
+        raise check.DataError(check.sentence(str(path), expected, f"{got} more", "The file is of another .cfg"))
     return header, found
+
+
+def _several(count: int, unit: str) -> str:
+    return f"{count:,} {unit}{'s' * (count != 1)}"
 
 
 def _opened(path: Path) -> tuple[Header, Array, int]:

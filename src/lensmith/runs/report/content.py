@@ -16,7 +16,11 @@ if TYPE_CHECKING:  # compose loads Keras, which a report can be written without
     from lensmith.compose import Part
 
 ResultKind = Literal["class", "classes", "number", "boxes"]
-RESULT_KINDS: tuple[ResultKind, ...] = ("class", "classes", "number")  # that a few names and numbers tell
+RESULT_KINDS: tuple[Literal["class", "classes", "number"], ...] = (
+    "class",
+    "classes",
+    "number",
+)  # that a few names and numbers tell
 _KINDS: tuple[ResultKind, ...] = (*RESULT_KINDS, "boxes")
 
 

@@ -70,7 +70,8 @@ def _of_a_look(course: Course, epoch: int, seen: Mapping[str, Any], *, fresh: bo
     if course.whole.level is not None and course.whole.level < _STRUGGLING:
         return
     dead = list(_dead(epoch, seen))
-    faded = [] if fresh and seen.get("normalised") else list(_vanishing(epoch, seen))
+    # With batch normalisation a look sees the network on moving averages, on which the gradient is not what trains it.
+    faded = [] if seen.get("normalised") else list(_vanishing(epoch, seen))
     # A gradient that is exactly 0 does not fade: something is dead above it.
     yield from dead if dead and (fresh or not faded) else faded
 

@@ -100,6 +100,7 @@ def read_config(file: Path) -> Config | None:
         masks = any(place.masks for place in places)
         if key in values and (masks or kind == "boxes") and isinstance(values[key], (list, dict)):
             names = _names(values[key], str(file))
+            _check_count(values, names, str(file))
             skip = str(values.get("skip_if_label_file_missing", "")).lower() in ("true", "yes", "on", "1")
             path = values.get("path", "")
             path = path if isinstance(path, str) and path not in _NOTHING else ""
@@ -108,6 +109,14 @@ def read_config(file: Path) -> Config | None:
         count = _whole(values["nc"], str(file), "nc")
         return Config(str(file), "boxes", {index: str(index) for index in range(count)}, "", places)
     return None
+
+
+def _check_count(values: Mapping[str, Any], names: Mapping[int, str], file: str) -> None:
+    """Refuse names that are more or fewer than the number of classes beside them."""
+    said = str(values.get("nc", ""))
+    if said.isdecimal() and int(said[:9]) != len(names):
+        remedy = "Correct one of the two"
+        raise check.DataError(check.sentence(f"{file}: names", f"{said}, as nc says", str(len(names)), remedy))
 
 
 def _yaml(file: Path) -> Any:

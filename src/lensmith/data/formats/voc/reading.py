@@ -239,10 +239,13 @@ def _say_the_rest(
 ) -> None:
     """Name the images without an annotation, beside those that have one, and the elements that are not read."""
     described = {name[: -len(".xml")] for names in folders.values() for name in names}
+    where = ", ".join(map(str, list(folders)[:3])) + (", …" if len(folders) > 3 else "")
     for folder in sorted({image.parent for image in used}):
         for name in reading.listing.images(folder):
             if folder / name not in used and image_stem(name) not in described:
-                reading.put_aside(folder / name, "an image without an annotation file")
+                reading.put_aside(
+                    folder / name, f"an image without an annotation file: no {image_stem(name)}.xml in {where}"
+                )
     unread: dict[str, int] = {}
     for found in annotations:
         for element in found.said.unread:

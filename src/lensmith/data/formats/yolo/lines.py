@@ -105,7 +105,8 @@ def _class(value: float, word: str, ids: Mapping[int, int] | None) -> int:
             raise ValueError(_said(f"a class below {_CLASSES}", str(number)[:60]))
         return number
     if number not in ids:
-        raise ValueError(_said(f"one of the {len(ids)} named classes, {_range(ids)}", f"class {number}"[:60]))
+        remedy = "A name is missing, or the classes are counted from 1" if number == max(ids) + 1 else ""
+        raise ValueError(_said(f"one of the {len(ids)} named classes, {_range(ids)}", f"class {number}"[:60], remedy))
     return ids[number]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lensmith import check
@@ -87,6 +89,9 @@ def _read_boxes(source: Source, place: str) -> Task:
         return Example(pair, parse(text, ids, size, str(pair.label)), size)
 
     examples, problems = each([pair for pair in pairs if pair.image not in missing], work)
+    if problems and ids:
+        _refuse_counted_from_one(pairs, ids, place)
+    problems += _without_labels([pair for pair in pairs if pair.image not in missing])
     names = tuple(source.names.values()) if source.names else _numbers(examples)
     try:
         labels = Labels("boxes", names)
@@ -95,6 +100,38 @@ def _read_boxes(source: Source, place: str) -> Task:
     files = sum(pair.label is not None for pair in source.pairs)
     says = f"{len(source.pairs)} images, {files} label files, {len(names)} classes"
     return Task(source.name, labels, examples, (*problems, *source.problems), tuple(lacking), says)
+
+
+def _refuse_counted_from_one(pairs: Sequence[Pair], ids: Mapping[int, int], place: str) -> None:
+    """Refuse labels whose classes are all one too high: half of them would pass, each under a wrong name."""
+    used = set[str]()
+    for pair in pairs:
+        with suppress(check.DataError):  # told with the others that cannot be read
+            used |= {
+                line.split()[0]
+                for line in (read_text(Path(pair.label)) if pair.label else "").splitlines()
+                if line.strip()
+            }
+    numbers = {int(word) for word in used if word.isdecimal() and len(word) < 9}
+    if min(ids) == 0 and numbers and (min(numbers), max(numbers)) == (1, max(ids) + 1):
+        remedy = "They seem to count from 1: subtract 1 from each, or put a name before the others"
+        expected, got = f"classes 0 to {max(ids)}, as {len(ids)} are named", f"1 to {max(numbers)}"
+        raise check.DataError(check.sentence(place, expected, got, remedy))
+
+
+def _without_labels(pairs: Sequence[Pair]) -> list[Problem]:
+    """How many images have no label file, and where one was looked for: nothing, if each has one."""
+    folders = {str(Path(pair.image).parent): Path(pair.label).parent for pair in pairs if pair.label}
+    lacking = [pair.image for pair in pairs if pair.label is None]
+    if not lacking:
+        return []
+    first = Path(lacking[0])
+    looked = folders.get(str(first.parent)) or next(iter(folders.values()))
+    said = "image has" if len(lacking) == 1 else "images have"
+    reason = (
+        f"there is no such file; {len(lacking):,} of {len(pairs):,} {said} no label file, and count as without objects"
+    )
+    return [Problem(str(looked / f"{first.stem}.txt"), reason)]
 
 
 def _numbers(examples: dict[str, Example]) -> tuple[str, ...]:
