@@ -1,6 +1,8 @@
 """``lensmith detect`` as a user calls it: pictures, documents, COCO results, videos, and what is refused."""
 
+import io
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,12 @@ BOX = [10.0, 20.0, 30.0, 50.0]
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with pictures, and a MODEL named ``colours`` that finds plain colours."""
-    usual = detecting.open_detector
+    usual = detecting.open_model
 
     def opened(model: Any, weights: Any = None, names: Any = None) -> Any:
         return ColourDetector() if str(model) == "colours" else usual(model, weights, names)
 
-    monkeypatch.setattr(detecting, "open_detector", opened)
+    monkeypatch.setattr(detecting, "open_model", opened)
     folder = tmp_path / "place"
     (folder / "in" / "deep").mkdir(parents=True)
     save(folder / "one.png", canvas((60, 100), ("red", (10, 20, 30, 50)), ("blue", (70, 5, 100, 15))))
@@ -220,7 +222,7 @@ def test_coco_results_by_annotations(place: Path) -> None:
 
 @pytest.fixture
 def pale(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(detecting, "open_detector", lambda *_: PaleDetector())
+    monkeypatch.setattr(detecting, "open_model", lambda *_: PaleDetector())
     return place
 
 
@@ -291,6 +293,12 @@ def test_the_others_are_answered(place: Path) -> None:
         (["colours", "one.png", "--iou", "-0.1"], 2, "--iou: expected a number from 0 to 1; got -0.1"),
         (["colours", "one.png", "--most", "0"], 2, "--most: expected a whole number of at least 1; got 0"),
         (["colours", "one.png", "--classes", "gren"], 2, "got 'gren'. Did you mean 'green'?"),
+        (["nothing", "one.png", "--classes", ","], 2, "--classes: expected names of classes; got ','"),
+        (["colours", "one.png", "--classes", ""], 2, "--classes: expected names of classes; got ''"),
+        # known before the model is opened
+        (["nothing", "one.png", "--coco", "one.png/r.json"], 1, "could not write one.png/r.json: not a directory"),
+        (["in", "one.png", "--weights", "w"], 2, "--weights: expected none beside a model that brings its own; got w"),
+        (["in/notes.txt", "one.png"], 1, "in/notes.txt: expected a run, a saved model, an artifact (.onnx) or a"),
         (["colours", "one.png", "--task", "x"], 2, "task: expected one of objects; got 'x'"),
         (["colours", "one.png", "--tiles", "8"], 2, "tiles: expected a side of at least 32 pixels; got 8"),
         (["colours", "one.png", "--overlap", "0.2"], 2, "--overlap: expected --tiles PIXELS beside it; got none"),
@@ -321,6 +329,41 @@ def test_refused_in_one_line(place: Path, words: list[str], status: int, line: s
 def test_weights_that_lie_beside_are_named(place: Path) -> None:
     (place / "net.weights").write_bytes(b"")
     assert "Is it net.weights?" in lensmith("detect", "net.cfg", "one.png", cwd=place).stderr
+
+
+def test_weights_are_no_model(place: Path) -> None:
+    (place / "net.weights").write_bytes(b"\0" * 40)
+    done = lensmith("detect", "net.weights", "one.png", cwd=place)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "Name the .cfg, and this file with --weights" in done.stderr
+    assert not (place / "detections").exists()
+
+
+def test_a_warning_is_one_plain_line(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = f"net.cfg:27: [net] has no setting {'x' * 100!r}; it was ignored"
+    usual = detecting.open_model
+
+    def opened(*words: Any) -> Any:
+        logging.getLogger(detecting.__name__).warning("%s", line)
+        return usual(*words)
+
+    monkeypatch.setattr(detecting, "open_model", opened)
+    told = io.StringIO()
+    logging.getLogger().addHandler(logging.StreamHandler(told))  # as a library that is imported leaves one
+    done = lensmith("detect", "colours", "one.png", "--no-pictures", "--json", cwd=place)
+    assert done.stderr.splitlines()[0] == line
+    assert done.stderr.count("net.cfg:27") == 1
+    assert told.getvalue() == ""
+
+
+def test_the_document_says_that_there_was_nothing_to_look_at(place: Path) -> None:
+    (place / "empty").mkdir()
+    done = lensmith("detect", "colours", "empty", "empty", "--json", cwd=place)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert (told["images"], told["pictures"], told["coco"]) == ([], [], None)
+    assert len(told["refused"]) == 2
+    assert done.stderr.splitlines() == [f"lensmith: {line}" for line in told["refused"]]
 
 
 def test_a_folder_with_nothing_to_look_at(place: Path) -> None:
@@ -357,6 +400,38 @@ def test_a_saved_model(saved: ship.Saved, tmp_path: Path) -> None:
     assert len(found) == 5
     assert told["detections"] == found.to_dicts()
     assert document(lensmith("detect", "model", "bundled:china", "--json", cwd=tmp_path))["pictures"] != []
+
+
+def test_predict_tells_boxes_to_a_person(tmp_path: Path) -> None:
+    task = replace(RECIPE.tasks["objects"], thresholds=Thresholds(score=0.0, most=2))  # type: ignore[type-var]
+    recipe = replace(RECIPE, tasks={"objects": task})
+    labels = {"objects": Labels("boxes", ("cat", "dog"))}
+    ship.save(tmp_path / "m", ship.Saved(recipe.build(seed=0), recipe, labels, Preprocessing(image=recipe.input)))
+    told = document(lensmith("predict", "m", "bundled:china", "--json", cwd=tmp_path))[0]["tasks"]["objects"]
+    boxes = [" ".join(str(round(side)) for side in one["box"]) for one in told]
+    said = [f"{one['label']} {one['score']:.3f} ({box})" for one, box in zip(told, boxes, strict=True)]
+    assert len(said) == 2
+    done = lensmith("predict", "m", "bundled:china", cwd=tmp_path)
+    assert done.stdout.splitlines()[1:] == ["  objects: " + ", ".join(said)]
+
+
+def test_predict_names_the_classes_of_a_darknet_network(place: Path) -> None:
+    (place / "net.cfg").write_text(
+        "[net]\nheight=4\nwidth=4\nchannels=3\n[convolutional]\nfilters=2\nsize=1\nactivation=linear\n"
+        "[avgpool]\n[softmax]\n"
+    )
+    numbers = np.array([0, 9, 0, 0, 0, 0, 0, 0], "<f4")  # the second class, whatever is seen
+    (place / "net.weights").write_bytes(np.array([0, 2, 5, 0, 0], "<i4").tobytes() + numbers.tobytes())
+    (place / "net.names").write_text("cat\ndog\n")
+    words = ("predict", "net.cfg", "one.png", "--weights", "net.weights", "--json")
+    for named, label in (((), "1"), (("--names", "net.names"), "dog")):
+        told = document(lensmith(*words, *named, cwd=place))[0]["tasks"]
+        [[best, _]] = told.values()
+        assert best["label"] == label
+        assert best["score"] > 0.99
+    done = lensmith("predict", "in", "one.png", "--names", "net.names", cwd=place)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--names: expected none beside a model that has its own" in done.stderr
 
 
 def test_a_model_that_finds_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from lensmith import probe, ship
 from lensmith.backend import keras
 from lensmith.cli.probe import LOOKS
 from lensmith.compose import Classify, Regress, zoo
+from lensmith.compose.detection import YoloV2
+from lensmith.compose.tasks import Task
 from lensmith.data import Preprocessing
 from lensmith.records import Labels
 
@@ -28,12 +30,25 @@ def saved(folder: Path, seed: int, names: tuple[str, ...] = CLASSES) -> Path:
     return folder
 
 
+def saved_finder(folder: Path, **more: Task) -> None:
+    """A small detector, untrained, and tasks beside it."""
+    recipe = replace(
+        zoo.get("compact"),
+        input=(16, 16, 3),
+        tasks={"objects": YoloV2(2, anchors=((4, 4),), tap="P3", passthrough="P2", width=4), **more},
+    )
+    labels = {"objects": Labels("boxes", ("cat", "dog")), **{name: Labels("class", CLASSES) for name in more}}
+    ship.save(folder, ship.Saved(recipe.build(seed=0), recipe, labels, Preprocessing(image=(16, 16, 3))))
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models and pictures of several kinds: colour, gray, with alpha, of other sizes; and a broken one."""
     folder = tmp_path_factory.mktemp("probe")
     saved(folder / "one", seed=0)
     saved(folder / "two", seed=5)
+    saved_finder(folder / "finder")
+    saved_finder(folder / "both", look=Classify(3))
     rng = np.random.default_rng(0)
     (folder / "pictures").mkdir()
     for number, name in enumerate([*CLASSES, *CLASSES]):
@@ -88,6 +103,42 @@ def test_a_class_a_head_and_a_layer_are_chosen(place: Path, tmp_path: Path) -> N
     assert (cam["facts"]["target"], cam["facts"]["head"]) == ("striped", "look")
     [cam] = document(lensmith(*words, "--head", "size"))["looks"][0]["figures"]
     assert cam["facts"]["head"] == "size"
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("finder", "gray.png"), {"maps", "pooling", "times", "kernels", "layers"}),  # no picture of why
+        (("finder", "gray.png", "--show", "cam", "--show", "table"), {"layers"}),
+        (("both", "gray.png", "--head", "objects", "--show", "cam", "--show", "times"), {"times"}),
+    ],
+)
+def test_of_what_finds_objects_no_class_is_explained(
+    place: Path, tmp_path: Path, words: tuple[str, ...], shown: set[str]
+) -> None:
+    found = document(lensmith("probe", *words, "--out", tmp_path, "--json", cwd=place))
+    assert found["notes"] == ["objects: finds boxes; see lensmith detect"]
+    names = {figure["name"].partition("-")[0] for look in found["looks"] for figure in look["figures"]}
+    assert names == shown
+
+
+@pytest.mark.parametrize(
+    ("words", "explained"),
+    [
+        (
+            ("both", "gray.png", "--show", "cam", "--show", "occlusion"),
+            ["look", "look"],
+        ),  # the task beside the detector
+        (("finder", "--show", "table"), []),  # nothing was to be explained
+    ],
+)
+def test_a_class_beside_what_finds_objects_is_explained(
+    place: Path, tmp_path: Path, words: tuple[str, ...], explained: list[str]
+) -> None:
+    found = document(lensmith("probe", *words, "--out", tmp_path, "--json", cwd=place))
+    assert found["notes"] == []
+    facts = [figure["facts"] for look in found["looks"] for figure in look["figures"]]
+    assert [fact["head"] for fact in facts if "head" in fact] == explained
 
 
 def test_the_same_look_again_replaces_the_earlier_one(place: Path, tmp_path: Path) -> None:
@@ -150,6 +201,9 @@ BAD = [
     (("one", "gray.png", "--head", "looks"), 2, "Did you mean 'look'?"),
     # a look that does not exist
     (("one", "gray.png", "--show", "cams"), 2, "Did you mean 'cam'?"),
+    # a class of what finds objects is not explained
+    (("finder", "gray.png", "--show", "cam", "--show", "gradients"), 2, "objects: expected a task whose classes"),
+    (("finder", "--show", "maximise"), 2, "See lensmith detect"),
     # a unit beyond the last
     (("one", "pictures", "--layer", "P1", "--unit", "9999", "--show", "examples"), 2, "9999"),
     # a unit of no layer

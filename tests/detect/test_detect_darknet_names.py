@@ -44,6 +44,12 @@ def test_other_files_are_refused_in_one_line(content: bytes, line: str, tmp_path
     assert "\n" not in str(caught.value)
 
 
+def test_one_name_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a.names").write_text("cat\ndog\n")
+    with pytest.raises(check.DataError, match=r"expected 1 name, as the network has classes; got 2$"):
+        read_names(tmp_path / "a.names", 1)
+
+
 def test_a_data_file_says_where_the_names_are(tmp_path: Path) -> None:
     (tmp_path / "a.names").write_text("cat\n")
     (tmp_path / "a.data").write_text("classes= 1\ntrain = /home/me/train.txt\nnames = ./a.names\n")

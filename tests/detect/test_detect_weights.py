@@ -112,14 +112,28 @@ def test_a_count_that_an_old_header_cannot_hold_is_refused() -> None:
         (
             numbers(FLOATS - 1),
             b"",
-            "learner-layer2: expected 10 numbers for its kernels; got 9, and then the file ends",
+            "learner-layer2: expected 10 numbers for its kernels; got 9. The file ends in learner-layer2; is it of",
         ),
         # the file ends within the first layer's statistics
-        (numbers(5), b"", "learner-layer0: expected 2 numbers for its means; got 1, and then the file ends"),
-        (numbers(0), b"", "learner-layer0: expected 2 numbers for its biases; got 0, and then the file ends"),
-        (numbers(FLOATS + 3), b"", "expected 77 numbers, the last of them for learner-layer2; got 3 more. The file is"),
+        (
+            numbers(5),
+            b"",
+            "learner-layer0: expected 2 numbers for its means; got 1. The file ends in learner-layer0; is it of",
+        ),
+        (
+            numbers(0),
+            b"",
+            "learner-layer0: expected 2 numbers for its biases; got 0. The file ends in learner-layer0; is",
+        ),
+        (
+            numbers(FLOATS + 3),
+            b"",
+            "expected 77 numbers, the last of them for learner-layer2; got 3 numbers more. The file is",
+        ),
         # half a number at the end
-        (numbers(), b"ab", "expected 77 numbers, the last of them for learner-layer2; got 0 more and 2 bytes"),
+        (numbers(), b"ab", "expected 77 numbers, the last of them for learner-layer2; got 2 bytes more."),
+        (numbers(), b"a", "expected 77 numbers, the last of them for learner-layer2; got 1 byte more."),
+        (numbers(FLOATS + 1), b"a", "for learner-layer2; got 1 number and 1 byte more."),
     ],
 )
 def test_a_file_of_another_length_is_refused_by_the_layer(
@@ -151,6 +165,16 @@ def test_numbers_that_are_not_finite_are_refused_by_the_layer(bad: float, tmp_pa
         (b"", "expected a header of 16 bytes; got 0"),
         (b"\0" * 11, "expected a header of 16 bytes; got 11"),
         (struct.pack("<iiii", 0, 2, 5, 0), "expected a header of 20 bytes; got 16"),
+        # text, and numbers without a header
+        (
+            b"person\nbicycle\ncar\n",
+            r"expected weights of Darknet, such as of version 0\.2\.5; got a header of version",
+        ),
+        (struct.pack("<fffff", 0.5, 0.25, -1, 2, 3), "expected weights of Darknet"),
+        (struct.pack("<iiiq", 0, 2, 101, 0), r"got a header of version 0\.2\.101"),
+        (struct.pack("<iiiq", 0, 101, 5, 0), r"got a header of version 0\.101\.5"),
+        (struct.pack("<iiiq", 1101, 0, 0, 0), r"got a header of version 1101\.0\.0"),  # 1000 is the mark of transposing
+        (struct.pack("<iiiq", 0, -1, 5, 0), r"got a header of version 0\.-1\.5"),
     ],
 )
 def test_a_file_without_a_header_is_refused(content: bytes, line: str, tmp_path: Path, made) -> None:
@@ -178,7 +202,7 @@ def test_the_first_layers_alone_make_a_backbone(tmp_path: Path, made) -> None:
     save_weights(tmp_path / "again", model, made, header=Header(seen=9), layers=2)
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
     # a whole file is longer than its first layers
-    with pytest.raises(check.DataError, match="the last of them for learner-layer0; got 15 more"):
+    with pytest.raises(check.DataError, match="the last of them for learner-layer0; got 15 numbers more"):
         load_weights(model, made, written(tmp_path / "a.weights", numbers()), layers=2)
 
 

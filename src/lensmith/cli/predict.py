@@ -33,6 +33,7 @@ def command(
     """The most probable classes of each IMAGE, its numbers or its objects, by MODEL."""
     from lensmith import data, runs, ship
 
+    show.progress_console()  # where what it warns of comes out
     opened = runs.open_model(model, weights, names)
     console = show.console(as_json)
     predictions, refused = [], 0
@@ -45,7 +46,7 @@ def command(
             continue
         console.print(str(image), style="bold")
         for task, scored in predictions[-1].tasks.items():
-            console.print(f"  {task}: " + ", ".join(map(_said, scored)))
+            console.print(f"  {task}: " + (", ".join(map(_said, scored)) or "nothing found"))
     if as_json:
         show.document([prediction.to_dict() for prediction in predictions])
     if refused:

@@ -28,12 +28,28 @@ def console(as_json: bool) -> Console:
 def progress_console() -> Console:
     """Where progress is shown: standard error, always. Warnings of the rooms below come out here too."""
     from rich.console import Console
-    from rich.logging import RichHandler
 
     shown = Console(stderr=True, highlight=False)
-    handler = RichHandler(console=shown, show_time=False, show_path=False, show_level=False)
-    logging.getLogger("lensmith").handlers = [handler]
+    logging.getLogger("lensmith").handlers = [_Lines(shown)]
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if type(handler) is logging.StreamHandler:  # a library that we import sets it up, and all would be told twice
+            root.removeHandler(handler)
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())  # so that none does so later
     return shown
+
+
+class _Lines(logging.Handler):
+    """Each warning as one line, however narrow the terminal, and above a progress bar."""
+
+    def __init__(self, shown: Console) -> None:
+        super().__init__()
+        self._shown = shown
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it."""
+        self._shown.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
 
 
 @contextlib.contextmanager

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lensmith import check, ship
-from lensmith.compose import zoo
+from lensmith import check
 from lensmith.data import decode
 from lensmith.detect import video
 from lensmith.detect.drawing import draw
@@ -56,7 +55,7 @@ def open_finder(
             or a class is unknown.
         DataError: a file is broken, or they do not belong together.
     """
-    made = finder(open_detector(model, weights, names), task=task, classes=classes, tiles=tiles)
+    made = finder(open_model(model, weights, names), task=task, classes=classes, tiles=tiles)
     own = made.thresholds
     asked = replace(
         own,
@@ -65,35 +64,6 @@ def open_finder(
         most=own.most if most is None else most,
     )
     return replace(made, thresholds=asked)
-
-
-def open_detector(
-    model: str | Path, weights: str | Path | None = None, names: str | Path | None = None
-) -> ship.Saved | ship.Artifact:
-    """The model at a path; for the arguments and refusals see :func:`open_finder`."""
-    path = Path(model)
-    if path.suffix.lower() == ".cfg":
-        return _open_darknet(path, weights, names)
-    if names is not None:
-        raise check.SettingError(check.sentence("--names", "none beside a model that has its own", str(names)))
-    if weights is not None and path.exists() and str(path) not in zoo.TABLE:
-        remedy = "Leave --weights out"
-        expected = "none beside a model that brings its own"
-        raise check.SettingError(check.sentence("--weights", expected, f"{weights} beside {path}", remedy))
-    return open_model(path, weights)
-
-
-def _open_darknet(path: Path, weights: str | Path | None, names: str | Path | None) -> ship.Saved:
-    from lensmith.detect.darknet import open_darknet
-
-    if weights is None:
-        beside = path.with_suffix(".weights")
-        remedy = f"Is it {beside}?" if beside.is_file() else ""
-        raise check.SettingError(check.sentence("--weights", f"FILE.weights, which {path} needs", "none", remedy))
-    read = open_darknet(path, Path(weights), None if names is None else Path(names))
-    for note in read.notes:
-        _log.warning("%s", note)
-    return ship.Saved(read.model, read.recipe, read.labels, read.preprocessing)
 
 
 @dataclass(slots=True)

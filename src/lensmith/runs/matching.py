@@ -22,6 +22,9 @@ SYNONYMS = {
 }
 
 
+MOST_NAMED = 8  # classes in a refusal
+
+
 def match_labels(records: Records, labels: Mapping[str, Labels], detectors: Collection[str] = ()) -> Records:
     """The same records with class indices that mean what the model's do.
 
@@ -78,7 +81,8 @@ def _places(records: Records, task: str, known: Labels, *, boxed: bool) -> tuple
     places = _by_name(here.names, known.names)
     strange = [name for name in here.names if name not in places]
     if strange:
-        expected = f"classes the model knows ({', '.join(known.names)})"
+        more = f", … {len(known.names)} in all" if len(known.names) > MOST_NAMED else ""
+        expected = f"classes the model knows ({', '.join(known.names[:MOST_NAMED])}{more})"
         hint = check.nearest(strange[0], known.names)
         raise check.DataError(check.sentence(f"{records.name}: {task}", expected, ", ".join(strange), hint))
     return tuple(places[name] for name in here.names)

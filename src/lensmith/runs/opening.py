@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from lensmith.runs.run import open_run, record_artifact
 from lensmith.runs.scoring import Scores, score
 from lensmith.runs.spec import Spec
 
+_log = logging.getLogger(__name__)
 PartName = Literal["train", "validation", "test", "all"]
 
 
@@ -42,6 +44,9 @@ def open_model(
         return _darknet(Path(path), weights, names)
     if names is not None:
         raise check.SettingError(check.sentence("--names", "none beside a model that has its own", str(names)))
+    if weights is not None and Path(path).exists() and str(path) not in zoo.TABLE:
+        expected, got = "none beside a model that brings its own", f"{weights} beside {path}"
+        raise check.SettingError(check.sentence("--weights", expected, got, "Leave --weights out"))
     if weights is not None:
         return ship.pretrained(str(path), weights)
     path = Path(path)
@@ -65,6 +70,8 @@ def _darknet(path: Path, weights: str | Path | None, names: str | Path | None) -
         remedy = f"Is it {beside}?" if beside.is_file() else ""
         raise check.SettingError(check.sentence("--weights", f"FILE.weights, which {path} needs", "none", remedy))
     read = open_darknet(path, Path(weights), None if names is None else Path(names))
+    for note in read.notes:
+        _log.warning("%s", note)
     return ship.Saved(read.model, read.recipe, read.labels, read.preprocessing)
 
 

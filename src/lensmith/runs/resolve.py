@@ -118,7 +118,8 @@ def _head(
     found = labels[check.one_of(place, task, labels, "Name tasks as the labels are named")]
     if found.kind not in _BY_KIND:
         others = [name for name, one in labels.items() if one.kind in _BY_KIND]
-        remedy = f"Read another task alone: --read labels={others[0]}" if others else "A run does not train it yet"
+        ways = " or ".join(f"--read labels={name}" for name in others)
+        remedy = f"Read another task alone: {ways}" if others else "A run does not train it yet"
         raise check.SettingError(check.sentence(place, "labels of classes, numbers or boxes", found.kind, remedy))
     count = len(found.names)
     if asked is None and found.kind == "boxes":

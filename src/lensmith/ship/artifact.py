@@ -184,7 +184,7 @@ def _no_onnx(path: Path) -> check.DataError:
     expected = "a run, a saved model, an artifact (.onnx) or a Darknet network (.cfg)"
     darknet = path.suffix.lower() == ".weights"
     remedy = "Name the .cfg, and this file with --weights" if darknet else ""
-    return check.DataError(check.sentence(str(path), expected, "not an ONNX file that can be run", remedy))
+    return check.DataError(check.sentence(str(path), expected, "what is not an ONNX file that can be run", remedy))
 
 
 def name_of(example: Example, index: int) -> str:

@@ -44,7 +44,7 @@ def recipe(cfg: Cfg, names: Sequence[str] | None = None) -> Recipe:
     made = steps(cfg)
     task = _head(cfg, made)
     if names is not None and len(names) != task.classes:
-        expected = f"{task.classes:,} names, as the network has classes"
+        expected = f"{task.classes:,} name{'s' * (task.classes != 1)}, as the network has classes"
         raise check.DataError(check.sentence(f"the names for {cfg.file}", expected, f"{len(names):,}"))
     kind = "label" if isinstance(task, Classify) else "objects"
     return Recipe(input_shape(cfg), None, _graph(made), {kind: task}, CONVENTIONS)
