@@ -516,7 +516,11 @@ def test_a_record_may_lack_a_task(tmp_path):
         ("a", ["find", "outline"]),  # without a file an image shows none of the objects
         ("b", ["outline"]),
     ]
-    assert [one.source for one in records.set_aside] == [str(tmp_path / "find" / "labels" / "b.txt") + ":1"]
+    places = [one.source for one in records.set_aside]  # what is damaged, and what is not there
+    assert places == [
+        str(tmp_path / "find" / "labels" / "b.txt") + ":1",
+        str(tmp_path / "outline" / "labels" / "a.txt"),
+    ]
     assert audit(records).records.items == records.items
     sheet(records, cell=32)
     with pytest.raises(check.DataError, match=r"Choose one when reading: --read labels=outline$"):

@@ -71,7 +71,7 @@ def test_a_few_steps_lower_the_loss_of_one_image(kind):
         objectives={"objects": detect.objective(made, "objects", ("a", "b"))},
         seed=0,
     )
-    assert trial.losses[-1] < 0.5 * trial.losses[0]
+    assert trial.learnt and trial.losses[-1] < trial.losses[0]
 
 
 def test_what_is_no_detector_is_refused():

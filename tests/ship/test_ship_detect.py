@@ -235,7 +235,7 @@ def drop_no_box(graph):
 def test_an_artifact_with_a_fault_is_not_proven(saved, artifact, pictures, fault):
     with pytest.raises(ship.ProofError, match=r"an artifact equal to its model within 0\.0001"):
         ship.prove(saved, onnx_with(artifact.path, fault), pictures)
-    assert ship.prove(saved, onnx_with(artifact.path, lambda graph: None), pictures).max_difference < 1e-5
+    assert ship.prove(saved, onnx_with(artifact.path, lambda graph: None), pictures).max_difference < 5e-5
 
 
 def test_objects_have_names_and_boxes_in_pixels_of_the_image(saved, artifact, draw, tmp_path):
