@@ -268,3 +268,10 @@ def test_small_objects_are_looked_for_on_finer_maps() -> None:
     zoo = compose.zoo.get("mobilenet-v1-0.25")
     assert detectors.usual_head(zoo, (224, 224, 3), 2, shorter=40).taps == ("P5", "P4")
     assert detectors.usual_head(zoo, (224, 224, 3), 2, shorter=18).taps == ("P4", "P3")
+
+
+def test_a_spec_file_without_a_plan_gets_the_usual_one(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(spec("model: {" + LEARNER + "}", source=folder_of(tmp_path / "voc", "voc", scenes())))
+    (stage,) = runs.prepare(runs.read_spec(file)).spec.train
+    assert (stage.monitor, stage.epochs) == ("val_map50", detectors.MOST_EPOCHS)

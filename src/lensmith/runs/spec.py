@@ -118,7 +118,8 @@ def read_spec(path: Path) -> Spec:
     """
     spec = read_run_spec(path)
     changed: dict[str, Any] = {"data": placed_in(spec.data, path.parent)}
-    changed["train"] = tuple(placed(stage, path.parent) for stage in spec.train)
+    if "train" in spec.model_fields_set:  # a plan that nobody wrote stays open, for the usual one
+        changed["train"] = tuple(placed(stage, path.parent) for stage in spec.train)
     if spec.model.weights is not None and (there := path.parent / spec.model.weights.source).exists():
         begun = spec.model.weights.model_copy(update={"source": str(there.absolute())})
         changed["model"] = spec.model.model_copy(update={"weights": begun})
