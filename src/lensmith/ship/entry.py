@@ -182,7 +182,8 @@ preprocess (uint8[batch, height, width, CHANNELS] images) => (float[batch, HEIGH
 _IMAGES_LINEAR = """
 <ir_version: 10, opset_import: ["": OPSET, "lensmith": 1]>
 preprocess (uint8[batch, height, width, CHANNELS] images) => (float[batch, HEIGHT, WIDTH, CHANNELS] scaled)
-<int64 new_height = {HEIGHT}, int64 new_width = {WIDTH}, int64[2] column = {-1, 1}, int64[3] cube = {-1, 1, 1},
+<int64 new_height = {HEIGHT}, int64 new_width = {WIDTH}, int64[2] column = {-1, 1}, int64[2] pixels = {WIDTH, CHANNELS},
+ int64[1] flat = {-1}, int64[3] as_rows = {0, HEIGHT, -1}, int64[4] as_image = {0, HEIGHT, WIDTH, CHANNELS},
  float across_unit = {0.0625}, float down_unit = {0.0000152587890625}, float quarter = {0.25}, float half = {0.5},
  int64[CHANNELS] order = {ORDER}>
 {
@@ -193,18 +194,26 @@ preprocess (uint8[batch, height, width, CHANNELS] images) => (float[batch, HEIGH
     old_width = Gather(size, axis_2)
     top, bottom, top_weight, bottom_weight = lensmith.linear_taps(old_height, new_height, down_unit)
     left, right, left_weight, right_weight = lensmith.linear_taps(old_width, new_width, across_unit)
-    left_factor = Reshape(left_weight, column)
-    right_factor = Reshape(right_weight, column)
-    top_factor = Reshape(top_weight, cube)
-    bottom_factor = Reshape(bottom_weight, cube)
+
+    # A factor for each number of a row, so that whole rows are multiplied at once.
+    left_column = Reshape(left_weight, column)
+    left_pixels = Expand(left_column, pixels)
+    left_factor = Reshape(left_pixels, flat)
+    right_column = Reshape(right_weight, column)
+    right_pixels = Expand(right_column, pixels)
+    right_factor = Reshape(right_pixels, flat)
+    top_factor = Reshape(top_weight, column)
+    bottom_factor = Reshape(bottom_weight, column)
 
     # OpenCV's own steps for whole levels, first across, then down: each sum loses its last bits as it does there. Its
     # shifts by 4 and by 16 bits stand in the weights.
     upper = Gather <axis = 1> (images, top)
     upper_left = Gather <axis = 2> (upper, left)
     upper_right = Gather <axis = 2> (upper, right)
-    upper_left_float = Cast <to = 1> (upper_left)
-    upper_right_float = Cast <to = 1> (upper_right)
+    upper_left_rows = Reshape(upper_left, as_rows)
+    upper_right_rows = Reshape(upper_right, as_rows)
+    upper_left_float = Cast <to = 1> (upper_left_rows)
+    upper_right_float = Cast <to = 1> (upper_right_rows)
     upper_near = Mul(upper_left_float, left_factor)
     upper_far = Mul(upper_right_float, right_factor)
     upper_sum = Add(upper_near, upper_far)
@@ -212,8 +221,10 @@ preprocess (uint8[batch, height, width, CHANNELS] images) => (float[batch, HEIGH
     lower = Gather <axis = 1> (images, bottom)
     lower_left = Gather <axis = 2> (lower, left)
     lower_right = Gather <axis = 2> (lower, right)
-    lower_left_float = Cast <to = 1> (lower_left)
-    lower_right_float = Cast <to = 1> (lower_right)
+    lower_left_rows = Reshape(lower_left, as_rows)
+    lower_right_rows = Reshape(lower_right, as_rows)
+    lower_left_float = Cast <to = 1> (lower_left_rows)
+    lower_right_float = Cast <to = 1> (lower_right_rows)
     lower_near = Mul(lower_left_float, left_factor)
     lower_far = Mul(lower_right_float, right_factor)
     lower_sum = Add(lower_near, lower_far)
@@ -225,7 +236,8 @@ preprocess (uint8[batch, height, width, CHANNELS] images) => (float[batch, HEIGH
     both = Add(top_whole, bottom_whole)
     quarters = Mul(both, quarter)
     rounded = Add(quarters, half)
-    resized = Floor(rounded)
+    levels = Floor(rounded)
+    resized = Reshape(levels, as_image)
     ordered = Gather <axis = 3> (resized, order)
     multiplied = Mul(ordered, multiplier)
     scaled = Add(multiplied, offset)
@@ -277,6 +289,8 @@ def entry(preprocessing: Preprocessing) -> Any:
     del model.opset_import[1:]
     for name, array in zip(("multiplier", "offset"), preprocessing.affine(), strict=True):
         column = array[:, None] if size and not linear else array  # channels stand before the height there
+        if linear and (array == array[0]).all():
+            column = array[:1].reshape(())  # one number for all is multiplied faster than a row of three
         model.graph.initializer.append(numpy_helper.from_array(column, name))
     used = {name for node in model.graph.node for name in node.input}
     kept = [one for one in model.graph.initializer if one.name in used]
