@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lensmith.detect.tiles import Tiles
     from lensmith.detect.training import candidates_of, detectors, objective
 
-# Loaded on first use: some need Keras, which takes seconds to import, and finding with an artifact does not.
+# Loaded on first use: most need Keras, which takes seconds to import.
 _ROOMS = {
     "Anchors": "anchors",
     "ClassScores": "score",
